@@ -1,0 +1,99 @@
+/**
+ * The shape of the compiled addon, `tapwall.node`. Only `kernel/addon.ts` loads it; everything else goes
+ * through the `Kernel` interface. The native side checks types and lengths and nothing else: meaning is
+ * checked here in TypeScript, before the call.
+ *
+ * Every function throws an `Error` whose `code` is the errno's name (`ENOBUFS`), whose `errno` is its
+ * positive number and whose `syscall` names the call that failed (`sendmsg`, `setns`, …).
+ */
+
+export interface NativeSocketOptions {
+  /** Netlink protocol number: NETLINK_ROUTE 0, NETLINK_NETFILTER 12, NETLINK_KOBJECT_UEVENT 15 (linux/netlink.h). */
+  protocol: number;
+  /** An open descriptor of the network namespace (from `NativeNamespace.fd`); -1 for the caller's own. */
+  namespace: number;
+  /** Receive buffer in bytes, set with SO_RCVBUFFORCE (socket(7)); 0 leaves the system's default. */
+  receiveBuffer: number;
+  /** Multicast groups to join, by number (NETLINK_ADD_MEMBERSHIP), not by mask. */
+  groups: readonly number[];
+  /** A classic BPF program: struct sock_filter, 8 bytes each, host byte order (linux/filter.h); null for none. */
+  filter: Uint8Array | null;
+  /** NETLINK_GET_STRICT_CHK: the kernel refuses dump requests with fields it would ignore. */
+  strict: boolean;
+}
+
+export interface NativeSocket {
+  /** The netlink port id that the kernel gave the socket. */
+  readonly portId: number;
+  readonly fd: number;
+  /**
+   * Sends one buffer and returns everything the kernel had queued in answer, datagram after datagram, when the
+   * call came back: route and netfilter requests are handled inside sendmsg(2), so nothing is waited for.
+   */
+  transact(request: Uint8Array): Uint8Array;
+  /** Sends a dump request and reads until NLMSG_DONE or NLMSG_ERROR for that sequence number; at most `timeoutMs`. */
+  dump(request: Uint8Array, timeoutMs: number): Uint8Array;
+  /** One datagram that is queued, or undefined if there is none. ENOBUFS is thrown: events were lost. */
+  receive(): Uint8Array | undefined;
+  /** Closes the descriptor; a second call does nothing. Any other call afterwards throws EBADF. */
+  close(): void;
+}
+
+export interface NativeNamespace {
+  /** An open descriptor on the namespace (O_CLOEXEC). It keeps the namespace alive until `close()`. */
+  readonly fd: number;
+  /** The namespace's inode number: equal inodes (and devices) are the same namespace. */
+  readonly inode: bigint;
+  close(): void;
+}
+
+export interface NativeWaker {
+  /** An eventfd(2), semaphore off, non-blocking. */
+  readonly fd: number;
+  /** Wakes whoever waits on `fd`, in whichever thread. */
+  signal(): void;
+  close(): void;
+}
+
+export interface NativeNftablesOptions {
+  namespace: number;
+  /** Ruleset text or JSON; null when `file` is given. */
+  input: string | null;
+  /** A file to run, as `nft -f FILE`; null when `input` is given. */
+  file: string | null;
+  /** `name=value`, as `nft -D`. */
+  variables: readonly string[];
+  /** Directories that `include` searches; they replace the library's default. */
+  includePaths: readonly string[];
+  json: boolean;
+  dryRun: boolean;
+  /** Output flags: NFT_CTX_OUTPUT_* of nftables/libnftables.h, or-ed; JSON is set by `json`. */
+  outputFlags: number;
+}
+
+export interface NativeNftablesResult {
+  /** What libnftables returned: 0 for success. Its errno means nothing and is not given. */
+  status: number;
+  output: string;
+  error: string;
+}
+
+export interface NativeAddon {
+  Socket: new (options: NativeSocketOptions) => NativeSocket;
+  Namespace: {
+    /** A new, empty network namespace, made in a thread of its own; the caller stays where it is. */
+    create(): NativeNamespace;
+    /** The namespace that a path names (`/run/netns/NAME`, `/proc/PID/ns/net`, `/proc/PID/fd/N`). */
+    open(path: string): NativeNamespace;
+  };
+  Waker: new () => NativeWaker;
+  /**
+   * Blocks the calling thread until a socket has data, the waker was signalled, or `timeoutMs` have passed.
+   * @returns a bit mask: bit i for `sockets[i]`, bit 31 for the waker (whose count it resets); 0 for the time-out.
+   *   An error condition on a socket sets its bit as well, so that `receive()` reports it.
+   */
+  wait(sockets: readonly NativeSocket[], waker: number, timeoutMs: number): number;
+  runNftables(options: NativeNftablesOptions): NativeNftablesResult;
+  /** Versions of the libraries in use, as far as they can be told at run time. */
+  versions(): { libmnl: string; libnftables: string };
+}
