@@ -1,0 +1,168 @@
+#include "netlink_socket.h"
+
+#include <linux/netlink.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "deadline.h"
+#include "failure.h"
+#include "in_namespace.h"
+
+namespace tapwall {
+namespace {
+
+/** A netlink option (netlink(7)) that an older kernel need not know: such a kernel answers ENOPROTOOPT. */
+enum class Need { kRequired, kOptional };
+
+void SetNetlinkOption(mnl_socket* socket, int option, uint32_t value, Need need, const char* name) {
+  if (mnl_socket_setsockopt(socket, option, &value, sizeof value) == 0) return;
+  if (errno == ENOPROTOOPT && need == Need::kOptional) return;
+  throw SystemCallFailure(errno, "setsockopt", name);
+}
+
+/** True if `messages` has the end of the answer to the request `sequence`. */
+bool EndsAnswer(Bytes messages, uint32_t sequence, uint32_t port_id) {
+  const auto* message = reinterpret_cast<const nlmsghdr*>(messages.data);
+  int left = static_cast<int>(std::min<size_t>(messages.size, std::numeric_limits<int>::max()));
+  for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
+    if (message->nlmsg_type != NLMSG_DONE && message->nlmsg_type != NLMSG_ERROR) continue;
+    if (message->nlmsg_seq == sequence && message->nlmsg_pid == port_id) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+NetlinkSocket::NetlinkSocket(const NetlinkSocketOptions& options) {
+  socket_ = InNamespace(options.namespace_fd, [&options] {
+    Handle socket(mnl_socket_open2(options.protocol, SOCK_CLOEXEC));
+    if (socket == nullptr) throw SystemCallFailure(errno, "socket");
+    return socket;
+  });
+  // CAP_ACK: an acknowledgement quotes the header of a refused request and not all of it, which keeps the answer to a large batch small.
+  SetNetlinkOption(socket_.get(), NETLINK_EXT_ACK, 1, Need::kRequired, "NETLINK_EXT_ACK");
+  SetNetlinkOption(socket_.get(), NETLINK_CAP_ACK, 1, Need::kOptional, "NETLINK_CAP_ACK");
+  if (options.strict) {
+    SetNetlinkOption(socket_.get(), NETLINK_GET_STRICT_CHK, 1, Need::kOptional, "NETLINK_GET_STRICT_CHK");
+  }
+  if (options.receive_buffer > 0) {
+    Check(setsockopt(fd(), SOL_SOCKET, SO_RCVBUFFORCE, &options.receive_buffer, sizeof options.receive_buffer), "setsockopt",
+          "SO_RCVBUFFORCE");
+  }
+  if (!options.filter.empty()) {
+    const sock_fprog program = {static_cast<unsigned short>(options.filter.size()), const_cast<sock_filter*>(options.filter.data())};
+    Check(setsockopt(fd(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program), "setsockopt", "SO_ATTACH_FILTER");
+  }
+  Check(mnl_socket_bind(socket_.get(), 0, MNL_SOCKET_AUTOPID), "bind");
+  // Last: whatever arrives has passed the filter, and has found the receive buffer at its full size.
+  for (const uint32_t group : options.groups) {
+    SetNetlinkOption(socket_.get(), NETLINK_ADD_MEMBERSHIP, group, Need::kRequired, "NETLINK_ADD_MEMBERSHIP");
+  }
+}
+
+Bytes NetlinkSocket::Transact(Bytes request) {
+  buffer_.Clear();
+  Send(request);
+  try {
+    while (Receive()) {
+    }
+  } catch (...) {
+    DiscardQueued();
+    throw;
+  }
+  return buffer_.From(0);
+}
+
+Bytes NetlinkSocket::Dump(Bytes request, int timeout_ms) {
+  nlmsghdr header;
+  memcpy(&header, request.data, sizeof header);
+  const Deadline deadline(timeout_ms);
+  buffer_.Clear();
+  Send(request);
+  try {
+    for (;;) {
+      // The kernel writes the next part of a dump into the queue while it hands out the one before, so there is rarely anything to wait for.
+      const size_t start = ReceiveBuffer::Align(buffer_.size());
+      if (Receive()) {
+        if (EndsAnswer(buffer_.From(start), header.nlmsg_seq, port_id())) return buffer_.From(0);
+        if (!deadline.HasPassed()) continue;
+      } else {
+        pollfd file = {fd(), POLLIN, 0};
+        if (deadline.Poll(&file, 1) > 0) continue;
+      }
+      throw SystemCallFailure(ETIMEDOUT, "poll");
+    }
+  } catch (...) {
+    // A dump that is broken off goes on in the kernel, which answers EBUSY to the next one, until its rest has been read.
+    DiscardQueued();
+    throw;
+  }
+}
+
+Bytes NetlinkSocket::ReceiveOne() {
+  buffer_.Clear();
+  return Receive() ? buffer_.From(0) : Bytes{};
+}
+
+void NetlinkSocket::Send(Bytes request) {
+  sockaddr_nl kernel = {};
+  kernel.nl_family = AF_NETLINK;
+  iovec part = {const_cast<uint8_t*>(request.data), request.size};
+  msghdr message = {};
+  message.msg_name = &kernel;
+  message.msg_namelen = sizeof kernel;
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  if (sendmsg(fd(), &message, 0) >= 0) return;
+  if (errno == EMSGSIZE) {
+    RaiseSendBuffer(request.size);
+    if (sendmsg(fd(), &message, 0) >= 0) return;
+  }
+  throw SystemCallFailure(errno, "sendmsg");
+}
+
+/** One message may be as large as the send buffer less 32 bytes (net/netlink/af_netlink.c, netlink_sendmsg). */
+void NetlinkSocket::RaiseSendBuffer(size_t size) {
+  // The kernel doubles the value (socket(7)), so half the range of int is the most it can take.
+  const int value = static_cast<int>(std::min<size_t>(size, std::numeric_limits<int>::max() / 2));
+  if (setsockopt(fd(), SOL_SOCKET, SO_SNDBUFFORCE, &value, sizeof value) == 0) return;
+  // No CAP_NET_ADMIN outside a user namespace: what net.core.wmem_max allows is better than nothing, and sendmsg(2) tells if it is enough.
+  setsockopt(fd(), SOL_SOCKET, SO_SNDBUF, &value, sizeof value);
+}
+
+/** Appends the next datagram to the buffer; false if there is none. */
+bool NetlinkSocket::Receive() {
+  for (;;) {
+    sockaddr_nl sender = {};
+    iovec part = {buffer_.NextDatagram(), ReceiveBuffer::kDatagram};
+    msghdr message = {};
+    message.msg_name = &sender;
+    message.msg_namelen = sizeof sender;
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    const ssize_t size = recvmsg(fd(), &message, MSG_DONTWAIT);
+    if (size < 0) {
+      if (errno == EAGAIN) return false;
+      if (errno == EINTR) continue;
+      throw SystemCallFailure(errno, "recvmsg");
+    }
+    // Port 0 is the kernel's; any process that may send here has one of its own, which the kernel fills in (netlink(7)).
+    if (message.msg_namelen != sizeof sender || sender.nl_pid != 0) continue;
+    if ((message.msg_flags & MSG_TRUNC) != 0) throw SystemCallFailure(EMSGSIZE, "recvmsg");
+    buffer_.Append(static_cast<size_t>(size));
+    return true;
+  }
+}
+
+/** Reads the queue empty, without a look at what is in it. */
+void NetlinkSocket::DiscardQueued() {
+  uint8_t byte;
+  // ENOBUFS may be reported in between, once for each loss. Any other error, EAGAIN first of all, is the end.
+  while (recv(fd(), &byte, sizeof byte, MSG_DONTWAIT) >= 0 || errno == ENOBUFS || errno == EINTR) {
+  }
+}
+
+}  // namespace tapwall

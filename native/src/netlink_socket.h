@@ -1,0 +1,76 @@
+#ifndef TAPWALL_NETLINK_SOCKET_H_
+#define TAPWALL_NETLINK_SOCKET_H_
+
+#include <libmnl/libmnl.h>
+#include <linux/filter.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "bytes.h"
+#include "receive_buffer.h"
+
+namespace tapwall {
+
+struct NetlinkSocketOptions {
+  int protocol;
+  int namespace_fd;
+  int receive_buffer;
+  std::vector<uint32_t> groups;
+  std::vector<sock_filter> filter;
+  bool strict;
+};
+
+/**
+ * A netlink(7) socket that listens to the kernel alone: a datagram from another process is dropped unseen.
+ * Knows no JavaScript; throws SystemCallFailure.
+ */
+class NetlinkSocket {
+ public:
+  explicit NetlinkSocket(const NetlinkSocketOptions& options);
+
+  int fd() const { return mnl_socket_get_fd(socket_.get()); }
+  uint32_t port_id() const { return mnl_socket_get_portid(socket_.get()); }
+
+  /**
+   * Sends, then takes everything that is queued. The kernel handles route and netfilter requests inside sendmsg(2), so the answer is
+   * complete by then.
+   *
+   * A failure of recvmsg (ENOBUFS: the acknowledgements did not fit into the receive buffer) says nothing about the request: the kernel
+   * has carried it out or refused it. What is left of the answer is thrown away, so that the next answer is not mistaken for it.
+   *
+   * @returns A view that holds until the next call, as for all of these.
+   */
+  Bytes Transact(Bytes request);
+
+  /**
+   * Sends, then receives until the NLMSG_DONE or NLMSG_ERROR of the request's sequence number, which is part of what is returned, like
+   * all that came before it. ETIMEDOUT after `timeout_ms`.
+   *
+   * @param request At least a whole message header.
+   */
+  Bytes Dump(Bytes request, int timeout_ms);
+
+  /** One datagram, or none (data is nullptr). ENOBUFS is reported once; what was queued before the loss is still there. */
+  Bytes ReceiveOne();
+
+ private:
+  struct Close {
+    void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
+  };
+
+  using Handle = std::unique_ptr<mnl_socket, Close>;
+
+  void Send(Bytes request);
+  void RaiseSendBuffer(size_t size);
+  bool Receive();
+  void DiscardQueued();
+
+  Handle socket_;
+  ReceiveBuffer buffer_;
+};
+
+}  // namespace tapwall
+
+#endif  // TAPWALL_NETLINK_SOCKET_H_
