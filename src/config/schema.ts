@@ -1,0 +1,147 @@
+import { z } from 'zod';
+import { flawInVariableName, flawInVariableValue } from '../policy/variable.js';
+import { fewestBytes, type GlobAlternative, literalText, parseGlob } from './glob.js';
+import { flawInInterfaceName, flawInNamePart, LONGEST_INTERFACE_NAME } from './interface-name.js';
+import { flawInDeviceMac, normaliseMac } from './mac-address.js';
+import { quote } from './suggest.js';
+
+/** Why a text is refused, and what to do about it. */
+interface Flaw {
+  message: string;
+  hint?: string | undefined;
+}
+
+/** The longest alias the kernel keeps: IFALIASZ less the NUL. */
+const LONGEST_ALIAS = 255;
+
+function textWith(examine: (text: string) => Flaw | undefined): z.ZodString {
+  return z.string().check((context) => {
+    const flaw = examine(context.value);
+    if (!flaw) return;
+    const { message, hint } = flaw;
+    context.issues.push({ code: 'custom', input: context.value, message, params: { hint } });
+  });
+}
+
+const interfacePrefix = textWith((text) => {
+  const bytes = Buffer.byteLength(text);
+  if (text === '') return { message: 'an empty prefix', hint: 'Name the devices, such as `macvtap`.' };
+  const reason =
+    bytes > LONGEST_INTERFACE_NAME
+      ? `it has ${bytes} bytes, ${LONGEST_INTERFACE_NAME} is the most`
+      : flawInNamePart(text);
+  return reason === undefined
+    ? undefined
+    : { message: `no interface name can begin with ${quote(text)}: ${reason}` };
+});
+
+const interfaceName = textWith((text) => {
+  const reason = flawInInterfaceName(text);
+  return reason === undefined
+    ? undefined
+    : { message: `${quote(text)} cannot be the name of an interface: ${reason}` };
+});
+
+/** Why nothing that `alternative` matches can be an interface's name; undefined unless that is certain. */
+function flawInDeviceAlternative(alternative: GlobAlternative): string | undefined {
+  const literal = literalText(alternative);
+  if (literal !== undefined) return flawInInterfaceName(literal);
+  const bytes = fewestBytes(alternative);
+  if (bytes > LONGEST_INTERFACE_NAME)
+    return `it asks for ${bytes} bytes or more, ${LONGEST_INTERFACE_NAME} is the most`;
+  return (
+    alternative.map((part) => part.kind === 'literal' && flawInNamePart(part.text)).find(Boolean) || undefined
+  );
+}
+
+/** A glob that at least one of its alternatives lets match something. */
+function globWith(what: string, flawIn: (alternative: GlobAlternative) => string | undefined): z.ZodString {
+  return textWith((text) => {
+    const glob = parseGlob(text);
+    if ('flaw' in glob) return { message: `not a glob: ${glob.flaw}` };
+    const reasons = glob.alternatives.map(flawIn);
+    if (reasons.includes(undefined)) return undefined;
+    return { message: `this binding can never match: ${quote(text)} matches no ${what}: ${reasons[0]}` };
+  });
+}
+
+const deviceGlob = globWith('interface name', flawInDeviceAlternative);
+
+const aliasGlob = globWith('alias', (alternative) => {
+  const bytes = fewestBytes(alternative);
+  return bytes > LONGEST_ALIAS
+    ? `it asks for ${bytes} bytes or more, ${LONGEST_ALIAS} is the most`
+    : undefined;
+});
+
+const mac = textWith((text) => {
+  const address = normaliseMac(text);
+  if (address === undefined) {
+    return { message: `${quote(text)} is not a MAC address`, hint: 'Write it as `52:54:00:aa:bb:cc`.' };
+  }
+  const reason = flawInDeviceMac(address);
+  return reason === undefined
+    ? undefined
+    : { message: `this binding can never match: no device has the address ${address}: ${reason}` };
+});
+
+const path = textWith((text) => {
+  if (text === '') return { message: 'an empty path' };
+  return text.includes('\0') ? { message: 'a path with a NUL' } : undefined;
+});
+
+const variables = z.record(
+  textWith((name) => {
+    const reason = flawInVariableName(name);
+    return reason === undefined ? undefined : { message: `${quote(name)} cannot be a variable: ${reason}` };
+  }),
+  z.union([
+    textWith((value) => {
+      const reason = flawInVariableValue(value);
+      return reason === undefined ? undefined : { message: `not a value for an nft variable: ${reason}` };
+    }),
+    z.int(),
+  ]),
+);
+
+/** The parts are checked one by one, so that a mistake in one hides no mistake in another. */
+export const topSchema = z.strictObject({
+  devices: z.unknown(),
+  egress: z.enum(['required', 'optional']).optional(),
+  policies: z.record(z.string(), z.unknown()),
+  bindings: z.array(z.unknown()),
+});
+
+export const devicesSchema = z.strictObject({
+  prefixes: z.array(interfacePrefix).min(1, 'no prefix: no device would ever be looked at').optional(),
+});
+
+export const policySchema = z.strictObject({
+  file: path.optional(),
+  ingress: z.string().optional(),
+  egress: z.string().optional(),
+  default: z.enum(['accept', 'drop']).optional(),
+  variables: variables.optional(),
+});
+
+export const bindingSchema = z.strictObject({
+  device: deviceGlob.optional(),
+  parent: interfaceName.optional(),
+  mac: mac.optional(),
+  alias: aliasGlob.optional(),
+  policy: z.string(),
+});
+
+/**
+ * Keys of later versions. A guard, a set or a placement that is ignored would leave a VM less filtered than its
+ * configuration says, so each is refused by name.
+ */
+export const KEYS_OF_LATER_VERSIONS: ReadonlySet<string> = new Set([
+  'addresses',
+  'guards',
+  'namespace',
+  'placement',
+  'sets',
+  'unmatched',
+  'vm',
+]);
