@@ -1,0 +1,93 @@
+import { TapwallError } from '../error.js';
+import { parseAttributes, readHost32, readText } from '../netlink/attribute.js';
+import { HOST_LITTLE_ENDIAN, viewOf } from '../netlink/bytes.js';
+import type { Message } from '../netlink/message.js';
+import {
+  IFF_UP,
+  IFINFOMSG_LENGTH,
+  IFLA_ADDRESS,
+  IFLA_IFALIAS,
+  IFLA_IFNAME,
+  IFLA_INFO_KIND,
+  IFLA_LINK,
+  IFLA_LINK_NETNSID,
+  IFLA_LINKINFO,
+  RTM_DELLINK,
+  RTM_NEWLINK,
+} from './constants.js';
+
+/** A network interface, as RTM_NEWLINK describes it. */
+export interface Link {
+  /** Interface index; never reused in a network namespace while the host is up, unless somebody asks for it. */
+  index: number;
+  name: string;
+  up: boolean;
+  /** `macvtap`, `veth`, …; undefined for a physical device. */
+  kind: string | undefined;
+  /** Six bytes as `52:54:00:aa:bb:cc`; other lengths likewise; undefined where there is none. */
+  mac: string | undefined;
+  alias: string | undefined;
+  /** Index of the link this one stands on. */
+  parentIndex: number | undefined;
+  /** True when the parent is in another network namespace, where `parentIndex` means something else here. */
+  parentElsewhere: boolean;
+}
+
+export interface LinkEvent {
+  type: 'new' | 'gone';
+  link: Link;
+}
+
+export function formatMac(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(':');
+}
+
+/**
+ * Reads an RTM_NEWLINK or RTM_DELLINK message; undefined for any other.
+ * @throws TapwallError MALFORMED_MESSAGE when it is cut off or has no name.
+ */
+export function parseLinkEvent(message: Message): LinkEvent | undefined {
+  if (message.type !== RTM_NEWLINK && message.type !== RTM_DELLINK) return undefined;
+  const { payload } = message;
+  if (payload.length < IFINFOMSG_LENGTH) {
+    throw new TapwallError('MALFORMED_MESSAGE', `malformed link message: ${payload.length} bytes`);
+  }
+  const view = viewOf(payload);
+  const flags = view.getUint32(8, HOST_LITTLE_ENDIAN);
+  const link: Link = {
+    index: view.getInt32(4, HOST_LITTLE_ENDIAN),
+    name: '',
+    up: (flags & IFF_UP) !== 0,
+    kind: undefined,
+    mac: undefined,
+    alias: undefined,
+    parentIndex: undefined,
+    parentElsewhere: false,
+  };
+  for (const attribute of parseAttributes(payload.subarray(IFINFOMSG_LENGTH))) {
+    switch (attribute.type) {
+      case IFLA_IFNAME:
+        link.name = readText(attribute);
+        break;
+      case IFLA_ADDRESS:
+        link.mac = formatMac(attribute.value);
+        break;
+      case IFLA_IFALIAS:
+        link.alias = readText(attribute);
+        break;
+      case IFLA_LINK:
+        link.parentIndex = readHost32(attribute);
+        break;
+      case IFLA_LINK_NETNSID:
+        link.parentElsewhere = true;
+        break;
+      case IFLA_LINKINFO:
+        for (const info of parseAttributes(attribute.value)) {
+          if (info.type === IFLA_INFO_KIND) link.kind = readText(info);
+        }
+        break;
+    }
+  }
+  if (link.name === '') throw new TapwallError('MALFORMED_MESSAGE', `link ${link.index} has no name`);
+  return { type: message.type === RTM_NEWLINK ? 'new' : 'gone', link };
+}
