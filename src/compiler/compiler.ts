@@ -1,0 +1,156 @@
+import { randomBytes, randomInt } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { SourceError, TapwallError } from '../error.js';
+import { parseMessages } from '../netlink/message.js';
+import { parseRuleset } from '../nftables/ruleset.js';
+import { buildProgram, MarkerConflict } from '../program/build.js';
+import type { Program } from '../program/program.js';
+import { NAME_SLOT_LENGTH } from '../program/slot.js';
+import type { Markers } from '../program/template.js';
+import { missingLink, type PolicySource, parseDiagnostics } from './diagnostics.js';
+import { checkIncludes } from './includes.js';
+import { CompilerProcess, DEFAULT_TIME_LIMIT_MS } from './process.js';
+import type { CompileAnswer } from './protocol.js';
+
+export type { PolicySource } from './diagnostics.js';
+
+export interface CompilerOptions {
+  /** Milliseconds that one policy may take; 10,000 unless given. */
+  timeLimitMs?: number;
+}
+
+export interface Compiled {
+  program: Program;
+  /** What nft prints of the result, with a stand-in for the device's name; only when asked for. */
+  listing?: { text: string; standIn: string };
+}
+
+/** Other links a policy may name before it is refused as hopeless. */
+const MAXIMUM_LINKS = 64;
+/** A random marker equals a constant of the user's once in 2³¹; three times in a row is no accident. */
+const ATTEMPTS = 3;
+
+const LETTERS = 'abcdefghijklmnopqrstuvwxyz';
+
+/** An index whose four bytes all differ and that is far from any a kernel hands out by itself. */
+function randomIndex(taken: Set<number>): number {
+  for (;;) {
+    const index = randomInt(0x01000000, 0x7ffffff0);
+    const bytes = new Set([index & 0xff, (index >> 8) & 0xff, (index >> 16) & 0xff, index >> 24]);
+    if (bytes.size < 4 || taken.has(index) || taken.has(index - 1) || taken.has(index + 1)) continue;
+    taken.add(index);
+    return index;
+  }
+}
+
+function randomName(): string {
+  return Array.from(randomBytes(NAME_SLOT_LENGTH), (byte) => LETTERS[byte % LETTERS.length]).join('');
+}
+
+/** Markers that stand nowhere in the user's text. */
+function chooseMarkers(source: PolicySource, links: readonly string[]): Markers {
+  const taken = new Set<number>();
+  let name = randomName();
+  while (
+    source.text.includes(name) ||
+    Object.values(source.variables).some((value) => value.includes(name))
+  ) {
+    name = randomName();
+  }
+  return {
+    name,
+    index: randomIndex(taken),
+    links: links.map((link) => ({ name: link, index: randomIndex(taken) })),
+  };
+}
+
+function readIncludedLine(file: string, line: number): string | undefined {
+  try {
+    return readFileSync(file, 'utf8').split('\n')[line - 1];
+  } catch {
+    return undefined;
+  }
+}
+
+/** Turns policies into programs. Holds a child process while there is work; `close` ends it. */
+export class Compiler {
+  readonly #process: CompilerProcess;
+  #nextId = 1;
+
+  constructor(options: CompilerOptions = {}) {
+    this.#process = new CompilerProcess(options.timeLimitMs ?? DEFAULT_TIME_LIMIT_MS);
+  }
+
+  /**
+   * @throws SourceError POLICY for errors in the text, POLICY_NOT_PORTABLE for what cannot be given per device.
+   * @throws TapwallError COMPILER_TIMEOUT, COMPILER_CRASHED, or the code of what kept the scratch namespace from
+   *   being made. Nothing outside it is ever touched.
+   */
+  async compile(source: PolicySource, options: { listing?: boolean } = {}): Promise<Compiled> {
+    checkIncludes(source, source.directory);
+    const links: string[] = [];
+    for (let attempt = 1; ; ) {
+      const passes = [chooseMarkers(source, links), chooseMarkers(source, links)];
+      const answer = await this.#run(source, passes, options.listing === true);
+      if (answer.status === 'failed') {
+        const { code, message } = answer.error;
+        throw new TapwallError(code, `cannot compile ${source.file}: ${message}`, {
+          hint: 'Compiling needs a network namespace of its own: root, or unprivileged user namespaces.',
+        });
+      }
+      if (answer.status === 'refused') {
+        const diagnostics = parseDiagnostics(answer.error, answer.file, source, readIncludedLine);
+        const link = missingLink(diagnostics);
+        if (link === undefined || links.includes(link) || links.length >= MAXIMUM_LINKS) {
+          throw new SourceError(
+            'POLICY',
+            diagnostics.map(({ meant: _, ...problem }) => problem),
+          );
+        }
+        links.push(link);
+        continue;
+      }
+      try {
+        return this.#build(source, passes, answer);
+      } catch (error) {
+        if (!(error instanceof MarkerConflict) || attempt++ >= ATTEMPTS) throw error;
+      }
+    }
+  }
+
+  close(): void {
+    this.#process.close();
+  }
+
+  async #run(source: PolicySource, passes: Markers[], listing: boolean): Promise<CompileAnswer> {
+    try {
+      const answer = await this.#process.run({
+        id: this.#nextId++,
+        kind: 'compile',
+        text: source.text,
+        directory: source.directory,
+        variables: source.variables,
+        passes,
+        listing,
+      });
+      return answer as CompileAnswer;
+    } catch (error) {
+      if (!(error instanceof TapwallError)) throw error;
+      throw new TapwallError(error.code, `cannot compile ${source.file}: ${error.message}`, {
+        cause: error,
+        ...(error.hint === undefined ? {} : { hint: error.hint }),
+      });
+    }
+  }
+
+  #build(source: PolicySource, passes: Markers[], answer: CompileAnswer & { status: 'compiled' }): Compiled {
+    const [first, second] = passes.map((markers, index) => ({
+      markers,
+      ruleset: parseRuleset(parseMessages(Buffer.from(answer.dumps[index] ?? '', 'base64'))),
+    }));
+    if (!first || !second) throw new TapwallError('COMPILER_CRASHED', 'the compiler gave back no result');
+    const program = buildProgram(source.name, source.file, first, second);
+    if (answer.listing === undefined) return { program };
+    return { program, listing: { text: answer.listing, standIn: first.markers.name } };
+  }
+}

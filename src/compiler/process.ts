@@ -1,0 +1,143 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { TapwallError } from '../error.js';
+import { ANSWER_DESCRIPTOR, type Answer, type Request } from './protocol.js';
+
+/** Compiling takes milliseconds; what takes this long is caught in one of libnftables' endless loops. */
+export const DEFAULT_TIME_LIMIT_MS = 10_000;
+
+/** How much of what the child printed before it died goes into the error. */
+const LAST_WORDS = 2_000;
+
+const CHILD = fileURLToPath(new URL('./child.js', import.meta.url));
+
+interface Pending {
+  request: Request;
+  resolve(answer: Answer): void;
+  reject(error: TapwallError): void;
+  timer: NodeJS.Timeout;
+}
+
+/**
+ * An ordinary user may make a network namespace only inside a user namespace, and a process may enter one only
+ * before it has threads: unshare(1), which every Linux distribution has, does it before Node starts.
+ */
+function command(): [string, string[]] {
+  if (process.geteuid?.() === 0) return [process.execPath, [CHILD]];
+  return ['unshare', ['--user', '--map-root-user', '--net', '--', process.execPath, CHILD]];
+}
+
+/** The child process, started when there is work, and again after it died. One request at a time. */
+export class CompilerProcess {
+  readonly #timeLimitMs: number;
+  #child: ChildProcess | undefined;
+  #pending: Pending | undefined;
+  #lastWords = '';
+  #queue: Promise<unknown> = Promise.resolve();
+
+  constructor(timeLimitMs = DEFAULT_TIME_LIMIT_MS) {
+    this.#timeLimitMs = timeLimitMs;
+  }
+
+  /**
+   * @throws TapwallError COMPILER_TIMEOUT or COMPILER_CRASHED; the next request gets a new child.
+   */
+  run(request: Request): Promise<Answer> {
+    const result = this.#queue.then(() => this.#send(request));
+    this.#queue = result.catch(() => undefined);
+    return result;
+  }
+
+  close(): void {
+    this.#child?.kill('SIGKILL');
+    this.#child = undefined;
+  }
+
+  #send(request: Request): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      const child = this.#child ?? this.#start();
+      const timer = setTimeout(() => {
+        this.#fail(
+          new TapwallError('COMPILER_TIMEOUT', `the policy did not compile within ${this.#timeLimitMs} ms`, {
+            hint: 'libnftables loops for ever on some rules; take rules away until it compiles to find which.',
+          }),
+        );
+        child.kill('SIGKILL');
+      }, this.#timeLimitMs);
+      this.#pending = { request, resolve, reject, timer };
+      this.#setBusy(child, true);
+      child.stdin?.write(`${JSON.stringify(request)}\n`);
+    });
+  }
+
+  #start(): ChildProcess {
+    const [program, args] = command();
+    const child = spawn(program, args, { stdio: ['pipe', 'ignore', 'pipe', 'pipe'] });
+    this.#child = child;
+    this.#lastWords = '';
+    child.stderr?.on('data', (data: Buffer) => {
+      this.#lastWords = (this.#lastWords + data.toString()).slice(-LAST_WORDS);
+    });
+    // A write to a child that died is reported by its exit.
+    child.stdin?.on('error', () => undefined);
+    createInterface({ input: child.stdio[ANSWER_DESCRIPTOR] as Readable }).on('line', (line) => {
+      this.#answer(child, JSON.parse(line) as Answer);
+    });
+    child.on('error', (cause) => {
+      this.#gone(
+        child,
+        new TapwallError('COMPILER_CRASHED', `cannot start ${program}: ${cause.message}`, { cause }),
+      );
+    });
+    // 'close' comes after the last of its output, so its last words are complete.
+    child.on('close', (status, signal) => {
+      const how = signal === null ? `ended its process with status ${status}` : `died of ${signal}`;
+      const words = this.#lastWords.trim();
+      this.#gone(
+        child,
+        new TapwallError('COMPILER_CRASHED', `libnftables ${how}${words === '' ? '' : `: ${words}`}`, {
+          hint: 'This is a defect of libnftables that a rule of the policy brings out; nothing was changed.',
+        }),
+      );
+    });
+    return child;
+  }
+
+  #answer(child: ChildProcess, answer: Answer): void {
+    const pending = this.#pending;
+    if (!pending || answer.id !== pending.request.id) return;
+    this.#pending = undefined;
+    clearTimeout(pending.timer);
+    this.#setBusy(child, false);
+    pending.resolve(answer);
+  }
+
+  #gone(child: ChildProcess, error: TapwallError): void {
+    if (this.#child === child) this.#child = undefined;
+    else return;
+    this.#fail(error);
+  }
+
+  #fail(error: TapwallError): void {
+    const pending = this.#pending;
+    this.#child = undefined;
+    if (!pending) return;
+    this.#pending = undefined;
+    clearTimeout(pending.timer);
+    pending.reject(error);
+  }
+
+  /** An idle child does not keep its parent running; it ends when its standard input does. */
+  #setBusy(child: ChildProcess, busy: boolean): void {
+    const handles = [child, child.stdin, child.stderr, child.stdio[ANSWER_DESCRIPTOR]] as unknown as {
+      ref?(): void;
+      unref?(): void;
+    }[];
+    for (const handle of handles) {
+      if (busy) handle.ref?.();
+      else handle.unref?.();
+    }
+  }
+}

@@ -1,0 +1,344 @@
+import { createHash } from 'node:crypto';
+import { type Problem, SourceError, TapwallError } from '../error.js';
+import type { Attribute, LeafAttribute } from '../netlink/attribute.js';
+import { NLM_F_APPEND, NLM_F_CREATE } from '../netlink/constants.js';
+import { type Chain, chainSchema, hookDevices } from '../nftables/chain.js';
+import {
+  familyNames,
+  NF_NETDEV_EGRESS,
+  NF_NETDEV_INGRESS,
+  NFPROTO_NETDEV,
+  NFT_CHAIN_BASE,
+  NFT_MSG_NEWCHAIN,
+  NFT_MSG_NEWOBJ,
+  NFT_MSG_NEWRULE,
+  NFT_MSG_NEWSET,
+  NFT_MSG_NEWSETELEM,
+  NFT_MSG_NEWTABLE,
+  NFTA_EXPR_DATA,
+  NFTA_EXPR_NAME,
+  NFTA_HOOK_DEV,
+  NFTA_LOG_PREFIX,
+  NFTA_RULE_EXPRESSIONS,
+  NFTA_TABLE_NAME,
+  NFTA_TABLE_USERDATA,
+} from '../nftables/constants.js';
+import { objectSchema } from '../nftables/object.js';
+import { type Rule, ruleSchema } from '../nftables/rule.js';
+import type { Ruleset } from '../nftables/ruleset.js';
+import { setSchema } from '../nftables/set.js';
+import { tableSchema } from '../nftables/table.js';
+import { elementMessages } from './elements.js';
+import { deviceTableTemplate } from './name.js';
+import type { Program, ProgramMessage } from './program.js';
+import { recordTemplate } from './record.js';
+import { equalTemplates, type Markers, Marking, openNest, type TemplateAttribute } from './template.js';
+
+/** One compilation of a policy: what a scratch namespace held, and what stood for the device in it. */
+export interface Compilation {
+  ruleset: Ruleset;
+  markers: Markers;
+}
+
+/** Turns what the kernel holds into what to send it, with slots for the device. */
+class Builder {
+  readonly messages: ProgramMessage[] = [];
+  readonly marking: Marking;
+
+  constructor(markers: Markers) {
+    this.marking = new Marking(markers);
+  }
+
+  add(
+    operation: number,
+    flags: number,
+    label: string,
+    table: string,
+    attributes: readonly Attribute[],
+  ): void {
+    this.messages.push({
+      operation,
+      flags,
+      label,
+      attributes: attributes.map((attribute) => this.#template(attribute, operation, table)),
+    });
+  }
+
+  #template(attribute: Attribute, operation: number, table: string): TemplateAttribute {
+    // The table's name is attribute 1 of every nf_tables object.
+    if (attribute.type === NFTA_TABLE_NAME) {
+      return { type: attribute.type, flags: attribute.flags, text: deviceTableTemplate(table) };
+    }
+    if (operation === NFT_MSG_NEWCHAIN && 'nested' in attribute) return this.#hook(attribute);
+    if (operation === NFT_MSG_NEWRULE && attribute.type === NFTA_RULE_EXPRESSIONS)
+      return this.#expressions(attribute);
+    return this.marking.mark(attribute);
+  }
+
+  /** In a hook the device's name is a string of its own length, not a padded field. */
+  #hook(hook: Attribute & { nested: Attribute[] }): TemplateAttribute {
+    return {
+      type: hook.type,
+      flags: hook.flags,
+      nested: hook.nested.map((attribute) =>
+        attribute.type === NFTA_HOOK_DEV && 'value' in attribute
+          ? this.marking.markText(attribute)
+          : this.marking.mark(attribute),
+      ),
+    };
+  }
+
+  /** Of all expressions only a log prefix holds a string whose length may change. */
+  #expressions(attribute: Attribute): TemplateAttribute {
+    if (!('nested' in attribute)) return this.marking.mark(attribute);
+    return {
+      type: attribute.type,
+      flags: attribute.flags,
+      nested: attribute.nested.map((expression) =>
+        isLog(expression) ? this.#log(expression) : this.marking.mark(expression),
+      ),
+    };
+  }
+
+  #log(expression: Attribute & { nested: Attribute[] }): TemplateAttribute {
+    return {
+      type: expression.type,
+      flags: expression.flags,
+      nested: expression.nested.map((part) => {
+        if (part.type !== NFTA_EXPR_DATA || !('value' in part)) return this.marking.mark(part);
+        const data = openNest(part);
+        if (!('nested' in data)) return this.marking.mark(part);
+        return {
+          type: part.type,
+          flags: part.flags,
+          nested: data.nested.map((inner) =>
+            inner.type === NFTA_LOG_PREFIX && 'value' in inner
+              ? this.marking.markText(inner)
+              : this.marking.mark(inner),
+          ),
+        };
+      }),
+    };
+  }
+}
+
+function isLog(expression: Attribute): expression is Attribute & { nested: Attribute[] } {
+  if (!('nested' in expression)) return false;
+  const name = expression.nested.find(
+    (part): part is LeafAttribute => part.type === NFTA_EXPR_NAME && 'value' in part,
+  );
+  return name !== undefined && Buffer.from(name.value).toString('latin1') === 'log\0';
+}
+
+/** What a policy may hold and tapwall can't give to each device on its own. Refused, never dropped silently. */
+function unportable(ruleset: Ruleset, markers: Markers): Problem[] {
+  const problems: Problem[] = [];
+  for (const { family, name } of ruleset.tables) {
+    if (family === NFPROTO_NETDEV) continue;
+    const words = familyNames.get(family) ?? `family ${family}`;
+    problems.push({
+      message: `table ${words} ${name} is not a netdev table`,
+      hint: 'A policy is installed once for each device; load tables of other families by other means.',
+    });
+  }
+  if (ruleset.flowtables > 0) {
+    problems.push({
+      message: 'flow tables cannot be given to each device on its own',
+      hint: 'Remove the flowtable.',
+    });
+  }
+  let hooked = false;
+  for (const chain of ruleset.chains) {
+    if (!chain.hook || chain.family !== NFPROTO_NETDEV) continue;
+    const [device, ...more] = hookDevices(chain.hook);
+    if (device && 'name' in device && device.name === markers.name && more.length === 0) {
+      hooked = true;
+      continue;
+    }
+    const names = hookDevices(chain.hook).map((one) => ('name' in one ? one.name : `${one.prefix}*`));
+    problems.push({
+      message: `base chain ${chain.name ?? ''} hooks ${names.map((name) => (name === markers.name ? '$intf' : name)).join(', ') || 'no device'}`,
+      hint: 'A policy may hook the device it is given to and no other: write device $intf.',
+    });
+  }
+  if (!hooked && problems.length === 0) {
+    problems.push({
+      message: 'no base chain hooks $intf, so the policy would filter nothing',
+      hint: 'Give it a chain with: type filter hook ingress device $intf priority filter;',
+    });
+  }
+  return problems;
+}
+
+/** A chain as a request: what only the kernel says is left away, and the hook is in the form every kernel reads. */
+function chainToInstall({ handle: _handle, use: _use, flags, hook, ...chain }: Chain): Chain {
+  const result: Chain = chain;
+  const settable = (flags ?? 0) & ~NFT_CHAIN_BASE;
+  if (settable !== 0) result.flags = settable;
+  if (hook) {
+    const { devices: _devices, device: _device, ...rest } = hook;
+    const [device] = hookDevices(hook);
+    result.hook = device && 'name' in device ? { ...rest, device: device.name } : rest;
+  }
+  return result;
+}
+
+function ruleToInstall({ handle: _handle, position: _position, ...rule }: Rule): Rule {
+  return rule;
+}
+
+function buildMessages(policy: string, { ruleset, markers }: Compilation): ProgramMessage[] {
+  const builder = new Builder(markers);
+  for (const { family: _, use: _use, handle: _handle, owner: _owner, userdata, ...table } of ruleset.tables) {
+    builder.add(
+      NFT_MSG_NEWTABLE,
+      NLM_F_CREATE,
+      `NEWTABLE ${table.name}`,
+      table.name,
+      tableSchema.encode(table),
+    );
+    builder.messages.at(-1)?.attributes.push({
+      type: NFTA_TABLE_USERDATA,
+      flags: 0,
+      ...recordTemplate(userdata, policy),
+    });
+  }
+  for (const { family: _, ...chain } of ruleset.chains) {
+    const attributes = chainSchema.encode(chainToInstall(chain));
+    builder.add(NFT_MSG_NEWCHAIN, NLM_F_CREATE, `NEWCHAIN ${chain.name}`, chain.table, attributes);
+  }
+  for (const { family: _, use: _use, handle: _handle, ...object } of ruleset.objects) {
+    builder.add(
+      NFT_MSG_NEWOBJ,
+      NLM_F_CREATE,
+      `NEWOBJ ${object.name}`,
+      object.table,
+      objectSchema.encode(object),
+    );
+  }
+  ruleset.sets.forEach((definition, index) => {
+    const { family: _, handle: _handle, backend: _backend, count: _count, ...set } = definition;
+    const id = index + 1;
+    builder.add(
+      NFT_MSG_NEWSET,
+      NLM_F_CREATE,
+      `NEWSET ${set.name}`,
+      set.table,
+      setSchema.encode({ ...set, id }),
+    );
+  });
+  ruleset.sets.forEach(({ family, table, name }, index) => {
+    const list = ruleset.elements.find(
+      (one) => one.family === family && one.table === table && one.set === name,
+    );
+    const elements = list?.elements ?? [];
+    for (const attributes of elementMessages(table, name, index + 1, elements, builder.marking)) {
+      builder.messages.push({
+        operation: NFT_MSG_NEWSETELEM,
+        flags: NLM_F_CREATE,
+        label: `NEWSETELEM ${name}`,
+        attributes,
+      });
+    }
+  });
+  const counts = new Map<string, number>();
+  for (const { family: _, ...rule } of ruleset.rules) {
+    const number = (counts.get(`${rule.table} ${rule.chain}`) ?? 0) + 1;
+    counts.set(`${rule.table} ${rule.chain}`, number);
+    const attributes = ruleSchema.encode(ruleToInstall(rule));
+    const label = `NEWRULE ${rule.chain} rule ${number}`;
+    builder.add(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, label, rule.table, attributes);
+  }
+  return builder.messages;
+}
+
+/** The first message in which two compilations of one policy differ. */
+function firstDifference(a: readonly ProgramMessage[], b: readonly ProgramMessage[]): string | undefined {
+  for (let index = 0; index < Math.max(a.length, b.length); index++) {
+    const left = a[index];
+    const right = b[index];
+    if (!left || !right || left.label !== right.label || left.attributes.length !== right.attributes.length) {
+      return (left ?? right)?.label;
+    }
+    const equal = left.attributes.every((attribute, at) => {
+      const other = right.attributes[at];
+      return other !== undefined && equalTemplates(attribute, other);
+    });
+    if (!equal) return left.label;
+  }
+  return undefined;
+}
+
+function digestOf(messages: readonly ProgramMessage[]): string {
+  const hash = createHash('sha256');
+  const add = (attribute: TemplateAttribute): void => {
+    hash.update(`${attribute.type}:${attribute.flags}:`);
+    if ('value' in attribute) {
+      hash
+        .update(`v${attribute.value.length}:`)
+        .update(attribute.value)
+        .update(JSON.stringify(attribute.slots ?? []));
+    } else if ('text' in attribute) {
+      hash.update(`t${JSON.stringify(attribute.text)}`);
+    } else {
+      hash.update(`n${attribute.nested.length}:`);
+      attribute.nested.forEach(add);
+    }
+  };
+  for (const { operation, flags, attributes } of messages) {
+    hash.update(`m${operation}:${flags}:${attributes.length}:`);
+    attributes.forEach(add);
+  }
+  return hash.digest('hex').slice(0, 16);
+}
+
+function linksIn(messages: readonly ProgramMessage[]): string[] {
+  const links = new Set<string>();
+  const visit = (attribute: TemplateAttribute): void => {
+    if ('nested' in attribute) attribute.nested.forEach(visit);
+    else if ('slots' in attribute) {
+      for (const slot of attribute.slots ?? []) if (slot.kind === 'index' && slot.link) links.add(slot.link);
+    }
+  };
+  for (const { attributes } of messages) attributes.forEach(visit);
+  return [...links].sort();
+}
+
+/** Where two compilations with different markers differ in more than the markers. */
+export class MarkerConflict extends TapwallError {
+  constructor(label: string) {
+    super('POLICY_NOT_PORTABLE', `${label} depends on the device in a way that tapwall cannot carry over`, {
+      hint: 'Use $intf as a whole name; an expression computed from its index cannot be filled in per device.',
+    });
+  }
+}
+
+/**
+ * Builds a program from two compilations of one policy with different markers. What differs between them, and only
+ * that, depends on the device: so no byte of the user's text can be taken for a slot, and no place that depends on
+ * the device can be missed.
+ * @param file names the policy in problems.
+ * @throws SourceError POLICY_NOT_PORTABLE for what cannot be carried over.
+ * @throws MarkerConflict when the compilations differ in more than their markers.
+ */
+export function buildProgram(policy: string, file: string, first: Compilation, second: Compilation): Program {
+  const problems = unportable(first.ruleset, first.markers);
+  if (problems.length > 0) {
+    throw new SourceError(
+      'POLICY_NOT_PORTABLE',
+      problems.map((problem) => ({ ...problem, message: `${file}: ${problem.message}` })),
+    );
+  }
+  const messages = buildMessages(policy, first);
+  const difference = firstDifference(messages, buildMessages(policy, second));
+  if (difference !== undefined) throw new MarkerConflict(`${file}: ${difference}`);
+  const hooks = first.ruleset.chains.flatMap(({ hook }) => (hook ? [hook.number] : []));
+  return {
+    policy,
+    digest: digestOf(messages),
+    tables: first.ruleset.tables.map(({ name }) => name),
+    messages,
+    hooks: { ingress: hooks.includes(NF_NETDEV_INGRESS), egress: hooks.includes(NF_NETDEV_EGRESS) },
+    links: linksIn(messages),
+  };
+}

@@ -1,0 +1,87 @@
+import { type Attribute, attributeSize, leaf } from '../netlink/attribute.js';
+import { be32, cString } from '../netlink/bytes.js';
+import {
+  NFT_SET_ELEM_INTERVAL_END,
+  NFTA_LIST_ELEM,
+  NFTA_SET_ELEM_KEY,
+  NFTA_SET_ELEM_KEY_END,
+  NFTA_SET_ELEM_LIST_ELEMENTS,
+  NFTA_SET_ELEM_LIST_SET,
+  NFTA_SET_ELEM_LIST_SET_ID,
+  NFTA_SET_ELEM_LIST_TABLE,
+} from '../nftables/constants.js';
+import { elementSchema, type SetElement } from '../nftables/element.js';
+import { deviceTableTemplate } from './name.js';
+import type { Marking, TemplateAttribute } from './template.js';
+
+/**
+ * A list of elements is one nest with a 16-bit length; half of that leaves room for the rest, and is what the
+ * kernel's own dumps use.
+ */
+const LIST_LIMIT = 32_000;
+
+interface MarkedElement {
+  key: Uint8Array;
+  keyEnd: Uint8Array;
+  /** 0 for the end of an interval, which sorts before the beginning of the next. */
+  rank: 0 | 1;
+  size: number;
+  template: TemplateAttribute;
+}
+
+const NONE = new Uint8Array();
+
+/** Two compilations have different markers in their keys, so keys are compared with the slots blanked. */
+function blankedValue(attributes: readonly TemplateAttribute[], type: number): Uint8Array {
+  const attribute = attributes.find((one) => one.type === type);
+  return attribute && 'value' in attribute ? attribute.value : NONE;
+}
+
+function markElement(element: SetElement, marking: Marking): MarkedElement {
+  // A set whose elements time out starts anew for each device.
+  const { expiration: _, ...installed } = element;
+  const attribute: Attribute = { type: NFTA_LIST_ELEM, flags: 0, nested: elementSchema.encode(installed) };
+  const template = marking.mark(attribute);
+  const inside = 'nested' in template ? template.nested : [];
+  return {
+    key: blankedValue(inside, NFTA_SET_ELEM_KEY),
+    keyEnd: blankedValue(inside, NFTA_SET_ELEM_KEY_END),
+    rank: (element.flags ?? 0) & NFT_SET_ELEM_INTERVAL_END ? 0 : 1,
+    size: attributeSize(attribute),
+    template,
+  };
+}
+
+/**
+ * The order in which nft sends elements: by key, and where one interval ends as another begins, the end first.
+ * The kernel dumps hash sets in an order that differs from one namespace to the next.
+ */
+function compareElements(a: MarkedElement, b: MarkedElement): number {
+  return Buffer.compare(a.key, b.key) || Buffer.compare(a.keyEnd, b.keyEnd) || a.rank - b.rank;
+}
+
+/** The NEWSETELEM messages for one set, each within what one attribute can hold. */
+export function elementMessages(
+  table: string,
+  set: string,
+  setId: number,
+  elements: readonly SetElement[],
+  marking: Marking,
+): TemplateAttribute[][] {
+  const lists: TemplateAttribute[][] = [];
+  let size = LIST_LIMIT;
+  for (const element of elements.map((one) => markElement(one, marking)).sort(compareElements)) {
+    size += element.size;
+    if (size > LIST_LIMIT) {
+      lists.push([]);
+      size = element.size;
+    }
+    lists.at(-1)?.push(element.template);
+  }
+  return lists.map((nested) => [
+    { type: NFTA_SET_ELEM_LIST_TABLE, flags: 0, text: deviceTableTemplate(table) },
+    leaf(NFTA_SET_ELEM_LIST_SET, cString(set)),
+    leaf(NFTA_SET_ELEM_LIST_SET_ID, be32(setId)),
+    { type: NFTA_SET_ELEM_LIST_ELEMENTS, flags: 0, nested },
+  ]);
+}
