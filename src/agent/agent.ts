@@ -1,0 +1,155 @@
+import { EventEmitter, once } from 'node:events';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { Compiler } from '../compiler/compiler.js';
+import type { Configuration } from '../config/configuration.js';
+import { TapwallError } from '../error.js';
+import type { NamespaceHandle, Waker } from '../kernel/kernel.js';
+import { linuxKernel } from '../kernel/linux.js';
+import { probeKernel } from '../kernel/probe.js';
+import type { AgentEvent } from './event.js';
+import { type CompileCapabilities, compilePlan } from './plan.js';
+import type { WorkerCommand, WorkerMessage, WorkerStart } from './worker.js';
+
+export interface AgentOptions {
+  /** The network namespace of the devices; absent for that of the process. */
+  namespace?: NamespaceHandle;
+  /** What the kernel can do; found out by trying it in a scratch namespace unless given. */
+  capabilities?: CompileCapabilities;
+}
+
+interface AgentEvents {
+  event: [event: AgentEvent];
+  /** The agent's thread ended by itself. Filters stay in the kernel. */
+  error: [error: TapwallError];
+}
+
+/**
+ * Keeps the macvtap devices of one network namespace behind their policies. Emits every {@link AgentEvent} as
+ * `event`. Stopping it, or losing it, leaves the filters in the kernel.
+ */
+export class Agent extends EventEmitter<AgentEvents> {
+  readonly #worker: Worker;
+  readonly #commands: MessagePort;
+  readonly #waker: Waker;
+  readonly #capabilities: CompileCapabilities;
+  readonly #compiler: Compiler;
+  #stopped = false;
+  // A worker that blocks is not interrupted by process.exit(), which would wait for it.
+  readonly #onExit = () => this.#send({ command: 'stop', detach: false });
+
+  private constructor(
+    start: Omit<WorkerStart, 'commands' | 'wakerFd'>,
+    parts: { waker: Waker } & AgentParts,
+  ) {
+    super();
+    this.#waker = parts.waker;
+    this.#capabilities = parts.capabilities;
+    this.#compiler = parts.compiler;
+    const { port1, port2 } = new MessageChannel();
+    this.#commands = port1;
+    port1.unref();
+    const workerData: WorkerStart = { ...start, wakerFd: parts.waker.fd, commands: port2 };
+    this.#worker = new Worker(new URL('./worker.js', import.meta.url), { workerData, transferList: [port2] });
+    process.once('exit', this.#onExit);
+    this.#worker.on('message', (message: WorkerMessage) => this.#receive(message));
+    this.#worker.on('error', (cause) => this.#fail(new TapwallError('UNKNOWN', cause.message, { cause })));
+    this.#worker.on('exit', () => this.#release());
+  }
+
+  /**
+   * Compiles the configuration and starts. Resolves when every device that is there has its policy.
+   * @param onEvent is called with each event, from the first on.
+   * @throws SourceError for a policy that does not compile; nothing was changed then.
+   */
+  static async start(
+    configuration: Configuration,
+    options: AgentOptions = {},
+    onEvent?: (event: AgentEvent) => void,
+  ): Promise<Agent> {
+    const kernel = linuxKernel();
+    const capabilities = options.capabilities ?? probeKernel(kernel);
+    const compiler = new Compiler();
+    let agent: Agent;
+    try {
+      const plan = await compilePlan(configuration, compiler, capabilities);
+      const start = { plan, namespacePath: options.namespace?.path };
+      agent = new Agent(start, { waker: kernel.createWaker(), capabilities, compiler });
+    } catch (error) {
+      compiler.close();
+      throw error;
+    }
+    if (onEvent) agent.on('event', onEvent);
+    await agent.#reached('ready');
+    return agent;
+  }
+
+  /**
+   * Compiles another configuration and puts it in force. Until it is compiled whole, nothing changes.
+   * @throws SourceError for a policy that does not compile; the old configuration stays in force.
+   */
+  async reload(configuration: Configuration): Promise<void> {
+    const plan = await compilePlan(configuration, this.#compiler, this.#capabilities);
+    const reloaded = this.#reached('reloaded');
+    this.#send({ command: 'reload', plan });
+    await reloaded;
+  }
+
+  /** Stops. Filters stay in the kernel unless `detach` is set. Resolves when the thread has ended. */
+  async stop(options: { detach?: boolean } = {}): Promise<void> {
+    if (this.#stopped) return;
+    const exited = once(this.#worker, 'exit');
+    this.#send({ command: 'stop', detach: options.detach === true });
+    await exited;
+  }
+
+  #send(command: WorkerCommand): void {
+    if (this.#stopped) return;
+    this.#commands.postMessage(command);
+    this.#waker.signal();
+  }
+
+  #receive(message: WorkerMessage): void {
+    if ('event' in message) this.emit('event', message.event);
+    else this.#fail(new TapwallError(message.fatal.code, message.fatal.message));
+  }
+
+  #fail(error: TapwallError): void {
+    // An 'error' that nobody listens for would end the process; the filters do not need it.
+    if (this.listenerCount('error') > 0) this.emit('error', error);
+  }
+
+  #release(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    process.off('exit', this.#onExit);
+    this.#commands.close();
+    this.#compiler.close();
+    this.#waker.close();
+  }
+
+  /** Resolves at the event of that name; rejects when the thread ends before. */
+  #reached(name: AgentEvent['event']): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const onEvent = ({ event }: AgentEvent) => {
+        if (event === name) settle(resolve);
+      };
+      const onError = (error: TapwallError) => settle(() => reject(error));
+      const onEnd = () =>
+        settle(() => reject(new TapwallError('UNKNOWN', `the agent ended before it was ${name}`)));
+      const settle = (then: () => void) => {
+        this.off('event', onEvent);
+        this.off('error', onError);
+        this.#worker.off('exit', onEnd);
+        then();
+      };
+      this.on('event', onEvent);
+      this.on('error', onError);
+      this.#worker.on('exit', onEnd);
+    });
+  }
+}
+
+interface AgentParts {
+  capabilities: CompileCapabilities;
+  compiler: Compiler;
+}

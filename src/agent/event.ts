@@ -1,0 +1,55 @@
+/** Why a device lost its tables. */
+export type DetachReason =
+  /** The device is gone: deleted, or moved to another namespace. */
+  | 'gone'
+  /** No binding matches it any more. */
+  | 'unbound'
+  /** The agent stops and was asked to take its filters along. */
+  | 'exit'
+  /** Found at a start or after lost events: tables of a device that is not there. */
+  | 'stale';
+
+/** The device an event is about. */
+export interface EventDevice {
+  device: string;
+  /** Interface index. */
+  index: number;
+}
+
+/** An error as events carry it. */
+export interface EventError {
+  code: string;
+  message: string;
+  [detail: string]: unknown;
+}
+
+/** What an agent tells. One JSON object a line under `--json`; times are in microseconds. */
+export type AgentEvent =
+  | { event: 'ready'; devices: number; attached: number; microseconds: number }
+  | ({
+      event: 'attached';
+      policy: string;
+      digest: string;
+      /** The kernel's names of the device's tables. */
+      tables: string[];
+      /** True when the device had tables of tapwall before, which this replaced in the same transaction. */
+      replaced: boolean;
+      /** True when the tables were there and up to date, and nothing was sent. */
+      kept: boolean;
+      /** From the moment the agent woke to the kernel's acknowledgement of the commit. */
+      microseconds: number;
+    } & EventDevice)
+  | ({ event: 'detached'; reason: DetachReason; tables: string[]; microseconds: number } & EventDevice)
+  | ({ event: 'unmatched' } & EventDevice)
+  | ({
+      event: 'failed';
+      policy: string;
+      error: EventError;
+      /** True when everything to and from the device is dropped instead. */
+      closed: boolean;
+    } & EventDevice)
+  | { event: 'overflow'; message: string }
+  | { event: 'warning'; message: string }
+  | { event: 'reloaded'; file: string; policies: number; bindings: number; microseconds: number }
+  | { event: 'reload-failed'; file: string; error: EventError }
+  | { event: 'stopped'; detached: number };

@@ -1,0 +1,377 @@
+import { matchBinding } from '../config/binding.js';
+import { TapwallError } from '../error.js';
+import type { Kernel, NamespaceHandle } from '../kernel/kernel.js';
+import type { NetlinkSocket } from '../kernel/socket.js';
+import { RTNLGRP_LINK } from '../links/constants.js';
+import { macvtapFilter } from '../links/filter.js';
+import { type Link, type LinkEvent, parseLinkEvent } from '../links/link.js';
+import { findLink, listLinks } from '../links/query.js';
+import { NETLINK_NETFILTER, NETLINK_ROUTE } from '../netlink/constants.js';
+import { isKernelError } from '../netlink/error.js';
+import { attachBatch, attachLength, detachBatch, detachLength } from '../program/attach.js';
+import { deviceTableName } from '../program/name.js';
+import type { Program } from '../program/program.js';
+import { type Attachment, listAttachments } from './attachment.js';
+import { type Device, newDevice } from './device.js';
+import type { AgentEvent, DetachReason, EventError } from './event.js';
+import type { Plan } from './plan.js';
+
+/**
+ * Bytes of events the kernel keeps for the agent while it is busy. An event is about 1.5 KB, so this holds several
+ * thousand; the system's default held 92.
+ */
+const EVENT_BUFFER = 8 << 20;
+
+export interface LoopOptions {
+  kernel: Kernel;
+  /** Where the devices are; absent for the namespace of the process. */
+  namespace?: NamespaceHandle | undefined;
+  /** The descriptor of a waker that ends a wait. */
+  wakerFd: number;
+  emit(event: AgentEvent): void;
+}
+
+export function eventError(error: unknown): EventError {
+  if (error instanceof TapwallError) return error.toJSON() as EventError;
+  return { code: 'UNKNOWN', message: error instanceof Error ? error.message : String(error) };
+}
+
+function microsecondsSince(start: bigint): number {
+  return Number((process.hrtime.bigint() - start) / 1000n);
+}
+
+/**
+ * The agent's loop: link event, binding, program, transaction. It blocks, and so runs in a thread of its own; all it
+ * knows of the outside is the kernel it is given.
+ */
+export class AgentLoop {
+  readonly #options: LoopOptions;
+  readonly #events: NetlinkSocket;
+  readonly #route: NetlinkSocket;
+  readonly #netfilter: NetlinkSocket;
+  readonly #devices = new Map<number, Device>();
+  #plan: Plan;
+  /** When the loop woke for what it is doing now. */
+  #woke = process.hrtime.bigint();
+
+  constructor(plan: Plan, options: LoopOptions) {
+    const { kernel, namespace } = options;
+    this.#plan = plan;
+    this.#options = options;
+    // Subscribed before anything is read, so that no device falls between the dump and the first event.
+    this.#events = kernel.openSocket({
+      protocol: NETLINK_ROUTE,
+      namespace,
+      receiveBuffer: EVENT_BUFFER,
+      groups: [RTNLGRP_LINK],
+      filter: macvtapFilter(),
+    });
+    this.#route = kernel.openSocket({ protocol: NETLINK_ROUTE, namespace });
+    this.#netfilter = kernel.openSocket({ protocol: NETLINK_NETFILTER, namespace });
+  }
+
+  /** Brings the devices that are there in line, and says `ready`. */
+  start(): void {
+    this.#woke = process.hrtime.bigint();
+    for (const message of this.#plan.warnings) this.#options.emit({ event: 'warning', message });
+    this.#synchronise();
+    this.#options.emit({
+      event: 'ready',
+      devices: this.#devices.size,
+      attached: this.#count('attached'),
+      microseconds: microsecondsSince(this.#woke),
+    });
+  }
+
+  /**
+   * Waits for events, at most `timeoutMs`, and handles what came.
+   * @returns true when the waker was signalled.
+   */
+  step(timeoutMs: number): boolean {
+    const { kernel, wakerFd } = this.#options;
+    const { sockets, woken } = kernel.wait([this.#events], wakerFd, timeoutMs);
+    this.#woke = process.hrtime.bigint();
+    if (sockets[0]) this.#drain();
+    return woken;
+  }
+
+  /** Puts another plan in force. What stays the same is left alone, counters included. */
+  reload(plan: Plan): void {
+    this.#woke = process.hrtime.bigint();
+    this.#plan = plan;
+    for (const message of plan.warnings) this.#options.emit({ event: 'warning', message });
+    this.#synchronise();
+    this.#options.emit({
+      event: 'reloaded',
+      file: plan.file,
+      policies: plan.programs.size,
+      bindings: plan.bindings.length,
+      microseconds: microsecondsSince(this.#woke),
+    });
+  }
+
+  /** Ends the loop. Filters stay unless `detach` is given, and then only the agent's own go. */
+  stop(options: { detach: boolean }): void {
+    let detached = 0;
+    if (options.detach) {
+      for (const device of this.#devices.values()) {
+        if (device.state !== 'attached' && device.state !== 'closed') continue;
+        this.#woke = process.hrtime.bigint();
+        this.#detach(device, 'exit');
+        detached++;
+      }
+    }
+    this.#events.close();
+    this.#route.close();
+    this.#netfilter.close();
+    this.#options.emit({ event: 'stopped', detached });
+  }
+
+  #count(state: Device['state']): number {
+    let count = 0;
+    for (const device of this.#devices.values()) if (device.state === state) count++;
+    return count;
+  }
+
+  #drain(): void {
+    for (;;) {
+      let messages: ReturnType<NetlinkSocket['receive']>;
+      try {
+        messages = this.#events.receive();
+      } catch (error) {
+        if (!isKernelError(error, 'ENOBUFS')) throw error;
+        this.#options.emit({
+          event: 'overflow',
+          message: 'link events were lost; reading all devices again',
+        });
+        this.#synchronise();
+        continue;
+      }
+      if (!messages) return;
+      for (const message of messages) {
+        const event = parseLinkEvent(message);
+        if (event) this.#handle(event);
+      }
+    }
+  }
+
+  #handle({ type, link }: LinkEvent): void {
+    if (type === 'new') {
+      this.#update(link);
+      return;
+    }
+    const device = this.#devices.get(link.index);
+    if (!device) return;
+    this.#devices.delete(link.index);
+    if (device.tables.length > 0) this.#detach(device, 'gone');
+  }
+
+  /** Makes the kernel's state what the plan says, from what both sockets read now. */
+  #synchronise(): void {
+    const attachments = new Map(listAttachments(this.#netfilter).map((one) => [one.index, one]));
+    const links = listLinks(this.#route).filter(({ kind }) => kind === 'macvtap');
+    const present = new Set(links.map(({ index }) => index));
+    for (const [index, device] of this.#devices) {
+      if (present.has(index)) continue;
+      this.#devices.delete(index);
+      if (device.tables.length > 0) this.#detach(device, 'gone');
+      attachments.delete(index);
+    }
+    for (const link of links) {
+      const attachment = attachments.get(link.index);
+      attachments.delete(link.index);
+      this.#update(link, attachment ?? null);
+    }
+    for (const attachment of attachments.values()) this.#removeStale(attachment);
+  }
+
+  /**
+   * Decides what a device should have, and sees to it.
+   * @param attachment what the kernel holds for it: read just now, null when it holds nothing, undefined when it
+   *   was not read.
+   */
+  #update(link: Link, attachment?: Attachment | null): void {
+    let device = this.#devices.get(link.index);
+    const covered = this.#plan.prefixes.some((prefix) => link.name.startsWith(prefix));
+    if (!device) {
+      if (!covered || link.kind !== 'macvtap') return;
+      device = newDevice(link);
+      this.#devices.set(link.index, device);
+    }
+    device.link = link;
+    if (attachment !== undefined) this.#adopt(device, attachment);
+    const policy = covered ? this.#policyFor(device) : undefined;
+    if (policy === undefined) this.#release(device, covered);
+    else this.#apply(device, policy, attachment !== undefined);
+  }
+
+  /** Takes over what the kernel holds for a device, whoever put it there. */
+  #adopt(device: Device, attachment: Attachment | null): void {
+    device.tables = attachment?.tables ?? [];
+    device.digest = attachment?.record.origin === 'agent' ? attachment.record.digest : undefined;
+    device.attachedName = attachment?.record.device;
+    if (attachment?.record.mac) device.assignedMac = attachment.record.mac;
+  }
+
+  #policyFor(device: Device): string | undefined {
+    const { link } = device;
+    const binding = matchBinding(this.#plan.bindings, {
+      name: link.name,
+      kind: link.kind ?? '',
+      mac: device.assignedMac,
+      alias: link.alias,
+      parentName: this.#parentName(link),
+    });
+    return binding?.policy;
+  }
+
+  /** The parent's name as it is now; undefined when it is in another namespace, where its index means nothing here. */
+  #parentName(link: Link): string | undefined {
+    if (link.parentIndex === undefined || link.parentElsewhere) return undefined;
+    if (!this.#plan.bindings.some(({ parent }) => parent !== undefined)) return undefined;
+    return findLink(this.#route, { index: link.parentIndex })?.name;
+  }
+
+  #release(device: Device, covered: boolean): void {
+    const { link } = device;
+    device.policy = undefined;
+    if (device.state === 'new' && device.tables.length > 0 && device.digest === undefined) {
+      // Attached by hand before the agent came; it stays until it is detached by hand or a binding matches.
+      device.state = 'manual';
+      return;
+    }
+    if (device.state === 'manual' || device.state === 'unmatched') return;
+    if (device.tables.length > 0) this.#detach(device, 'unbound');
+    if (!covered) {
+      this.#devices.delete(link.index);
+      return;
+    }
+    device.state = 'unmatched';
+    this.#options.emit({ event: 'unmatched', device: link.name, index: link.index });
+  }
+
+  #apply(device: Device, policy: string, verified: boolean): void {
+    const program = this.#plan.programs.get(policy);
+    if (!program) throw new TapwallError('CONFIG', `policy ${policy} was not compiled`);
+    const { link } = device;
+    const expected = program.tables.map((table) => deviceTableName(link.index, table)).sort();
+    const current =
+      device.digest === program.digest &&
+      device.attachedName === link.name &&
+      device.tables.length === expected.length &&
+      device.tables.every((name, at) => name === expected[at]);
+    if (current) {
+      const kept = device.state !== 'attached';
+      device.state = 'attached';
+      device.policy = policy;
+      if (kept) this.#emitAttached(device, program, { replaced: false, kept: true });
+      return;
+    }
+    // What was refused is not tried again on every event: a refused batch stalls the host's link creation.
+    const refused = device.state === 'closed' || device.state === 'failed';
+    if (refused && device.policy === policy && device.attachedName === link.name && !verified) return;
+    device.policy = policy;
+    this.#attach(device, program);
+  }
+
+  #attach(device: Device, program: Program): void {
+    const replaced = device.tables.length > 0;
+    try {
+      this.#commit(device, program);
+      device.state = 'attached';
+      this.#emitAttached(device, program, { replaced, kept: false });
+    } catch (error) {
+      if (!(error instanceof TapwallError)) throw error;
+      // A device that went away or was renamed meanwhile is not a failure; the event that says so is on its way.
+      if (findLink(this.#route, { index: device.link.index })?.name !== device.link.name) return;
+      this.#close(device, program.policy, error);
+    }
+  }
+
+  /** Drops everything to and from a device whose policy was refused. */
+  #close(device: Device, policy: string, error: TapwallError): void {
+    let closed = true;
+    try {
+      this.#commit(device, this.#plan.closed);
+      device.state = 'closed';
+    } catch (second) {
+      if (!(second instanceof TapwallError)) throw second;
+      closed = false;
+      device.state = 'failed';
+    }
+    device.attachedName = device.link.name;
+    device.digest = undefined;
+    const { name, index } = device.link;
+    this.#options.emit({ event: 'failed', device: name, index, policy, error: eventError(error), closed });
+  }
+
+  #commit(device: Device, program: Program): void {
+    const { link } = device;
+    if (link.name.includes('\ufffd')) {
+      throw new TapwallError('NOT_SUPPORTED', `the name of interface ${link.index} is not valid UTF-8`, {
+        hint: 'Rename the device.',
+      });
+    }
+    const facts = {
+      index: link.index,
+      name: link.name,
+      mac: device.assignedMac,
+      origin: 'agent' as const,
+      links: this.#linkIndexes(program),
+    };
+    this.#netfilter.commitWith(attachLength(program, device.tables), (sequence) =>
+      attachBatch(program, facts, sequence, device.tables),
+    );
+    device.tables = program.tables.map((table) => deviceTableName(link.index, table)).sort();
+    device.digest = program.digest;
+    device.attachedName = link.name;
+  }
+
+  #linkIndexes(program: Program): Map<string, number> {
+    const indexes = new Map<string, number>();
+    for (const name of program.links) {
+      const link = findLink(this.#route, { name });
+      if (link) indexes.set(name, link.index);
+    }
+    return indexes;
+  }
+
+  #detach(device: Device, reason: DetachReason): void {
+    this.#removeTables(device.link.name, device.link.index, device.tables, reason);
+    device.tables = [];
+    device.digest = undefined;
+    device.attachedName = undefined;
+  }
+
+  #removeStale({ index, record, tables }: Attachment): void {
+    this.#removeTables(record.device, index, tables, 'stale');
+  }
+
+  #removeTables(device: string, index: number, tables: string[], reason: DetachReason): void {
+    try {
+      this.#netfilter.commitWith(detachLength(tables), (sequence) => detachBatch(tables, sequence));
+    } catch (error) {
+      if (!(error instanceof TapwallError)) throw error;
+      // They stay, and filter as before; the next start or reload finds them and tries again.
+      const message = `cannot remove ${tables.join(', ')} of ${device}: ${error.message}`;
+      this.#options.emit({ event: 'warning', message });
+      return;
+    }
+    const microseconds = microsecondsSince(this.#woke);
+    this.#options.emit({ event: 'detached', device, index, reason, tables, microseconds });
+  }
+
+  #emitAttached(device: Device, program: Program, how: { replaced: boolean; kept: boolean }): void {
+    const { name, index } = device.link;
+    this.#options.emit({
+      event: 'attached',
+      device: name,
+      index,
+      policy: program.policy,
+      digest: program.digest,
+      tables: device.tables,
+      ...how,
+      microseconds: microsecondsSince(this.#woke),
+    });
+  }
+}

@@ -1,0 +1,76 @@
+import { resolve } from 'node:path';
+import { Command } from 'commander';
+import { compilePlan, prepareFile } from '../agent/plan.js';
+import { Compiler } from '../compiler/compiler.js';
+import { loadConfiguration } from '../config/load.js';
+import { formatProblem, SourceError, TapwallError } from '../error.js';
+import { collectVariable, policyNameOf, withoutOption } from './options.js';
+import { EXIT, print, printError, printJson } from './output.js';
+
+interface Options {
+  define: Record<string, string>;
+  json?: boolean;
+  without?: string;
+}
+
+export function checkCommand(exit: (status: number) => void): Command {
+  return new Command('check')
+    .description('check configurations and nft files against the running kernel, without touching the host')
+    .argument('<file...>', 'a configuration (.yaml, .yml) or an nft file (anything else)')
+    .option('-D, --define <name=value>', 'a variable for the nft files; may be repeated', collectVariable, {})
+    .option('--json', 'print JSON, one object a line')
+    .addOption(withoutOption())
+    .addHelpText(
+      'after',
+      `
+Each policy is loaded into a network namespace that is thrown away, so an ordinary user may do this.
+
+Examples:
+  $ tapwall check /etc/tapwall/tapwall.yaml
+  $ tapwall check filter.nft -D gateway=192.168.2.1`,
+    )
+    .action(async (files: string[], options: Options) => exit(await check(files, options)));
+}
+
+async function check(files: string[], options: Options): Promise<number> {
+  const compiler = new Compiler();
+  let status: number = EXIT.success;
+  try {
+    for (const file of files) {
+      try {
+        const warnings = await checkFile(file, compiler, options);
+        if (options.json) printJson({ event: 'checked', file, ok: true, warnings });
+        else {
+          for (const warning of warnings) printError(`tapwall: warning: ${warning}`);
+          print(`${file}: ok`);
+        }
+      } catch (error) {
+        if (!(error instanceof TapwallError)) throw error;
+        status = EXIT.input;
+        if (options.json) printJson({ event: 'checked', file, ok: false, ...error.toJSON() });
+        else {
+          printError(error instanceof SourceError ? error.message : `tapwall: ${error.message}`);
+          if (error.hint !== undefined) printError(`  ${error.hint}`);
+        }
+      }
+    }
+  } finally {
+    compiler.close();
+  }
+  return status;
+}
+
+/** @returns warnings. */
+async function checkFile(file: string, compiler: Compiler, options: Options): Promise<string[]> {
+  // The policies meet the kernel itself when they are compiled; nothing has to be probed.
+  const capabilities = { egress: options.without !== 'egress' };
+  if (/\.ya?ml$/.test(file)) {
+    const configuration = loadConfiguration(file);
+    const plan = await compilePlan(configuration, compiler, capabilities);
+    return [...configuration.warnings.map(formatProblem), ...plan.warnings];
+  }
+  const policy = { name: policyNameOf(file), file: resolve(file), variables: options.define };
+  const { source } = prepareFile(policy, capabilities);
+  await compiler.compile({ ...source, file });
+  return [];
+}

@@ -1,0 +1,132 @@
+import { Command } from 'commander';
+import { probeListing } from '../compiler/listing-probe.js';
+import { TapwallError } from '../error.js';
+import { loadAddon } from '../kernel/addon.js';
+import { linuxKernel } from '../kernel/linux.js';
+import { type KernelCapabilities, probeKernel } from '../kernel/probe.js';
+import { EXIT, print, printJson, printTable } from './output.js';
+
+/** One thing that was tried. */
+interface Finding {
+  feature: string;
+  ok: boolean;
+  /** What is lost where it is missing. */
+  consequence: string;
+  /** Without it tapwall cannot do its main job. */
+  required: boolean;
+}
+
+const FEATURES: { key: keyof KernelCapabilities; feature: string; consequence: string; required: boolean }[] =
+  [
+    {
+      key: 'ingress',
+      feature: 'netdev ingress hook (Linux 4.2)',
+      consequence: 'nothing can be filtered',
+      required: true,
+    },
+    {
+      key: 'egress',
+      feature: 'netdev egress hook (Linux 5.16)',
+      consequence: 'traffic FROM VMs cannot be filtered; a policy with egress rules needs egress: optional',
+      required: false,
+    },
+    {
+      key: 'macvtap',
+      feature: 'macvtap devices',
+      consequence: 'there is nothing to filter, and the demonstration cannot run',
+      required: true,
+    },
+    {
+      key: 'addDevice',
+      feature: 'devices added to a base chain that exists (Linux 6.4)',
+      consequence: 'a base chain per device is the only way',
+      required: false,
+    },
+    {
+      key: 'namesInAdvance',
+      feature: 'base chains on names that do not exist yet (Linux 6.16)',
+      consequence: 'a device is open from its creation until its event is handled',
+      required: false,
+    },
+    {
+      key: 'prefix',
+      feature: 'base chains on a name prefix (Linux 6.17)',
+      consequence: 'names must be listed one by one to be closed in advance',
+      required: false,
+    },
+    {
+      key: 'ownerPersist',
+      feature: 'tables that are owned and outlive their owner (Linux 6.9)',
+      consequence: "another program's flush ruleset removes the filters",
+      required: false,
+    },
+    {
+      key: 'destroy',
+      feature: 'deletion that is no error when there is nothing (Linux 6.3)',
+      consequence: 'nothing: a table is made and deleted in one transaction instead',
+      required: false,
+    },
+  ];
+
+export function doctorCommand(exit: (status: number) => void): Command {
+  return new Command('doctor')
+    .description('try what this kernel and these libraries can do, in namespaces that are thrown away')
+    .option('--json', 'print JSON, one object a line')
+    .addHelpText(
+      'after',
+      '\nExit status 1 when something is missing that tapwall cannot do without.\n\nExample:\n  $ tapwall doctor',
+    )
+    .action(async (options: { json?: boolean }) => exit(await doctor(options.json === true)));
+}
+
+async function doctor(json: boolean): Promise<number> {
+  const { libmnl, libnftables } = loadAddon().versions();
+  const findings = [...kernelFindings(), await listingFinding()];
+  if (json) {
+    printJson({ event: 'versions', node: process.version, libmnl, libnftables });
+    for (const finding of findings) printJson({ event: 'finding', ...finding });
+  } else {
+    print(`Node ${process.version}, libmnl ${libmnl}, libnftables ${libnftables}`);
+    printTable(
+      ['feature', 'here', 'what is lost'],
+      findings.map(({ feature, ok, consequence }) => [feature, ok ? 'yes' : 'NO', ok ? '' : consequence]),
+    );
+  }
+  return findings.some(({ ok, required }) => required && !ok) ? EXIT.failure : EXIT.success;
+}
+
+function kernelFindings(): Finding[] {
+  try {
+    const capabilities = probeKernel(linuxKernel());
+    return FEATURES.map(({ key, ...finding }) => ({ ...finding, ok: capabilities[key] }));
+  } catch (error) {
+    if (!(error instanceof TapwallError) && !isPermission(error)) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    return [
+      {
+        feature: 'network namespaces and nf_tables in them',
+        ok: false,
+        consequence: `nothing can be tried or filtered (${reason}); run as root, or with CAP_NET_ADMIN and CAP_SYS_ADMIN`,
+        required: true,
+      },
+    ];
+  }
+}
+
+function isPermission(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'EPERM' || error.code === 'EACCES');
+}
+
+/** An old libnftables loops for ever on chains that hook a prefix; so does the host's nft, which is built on it. */
+async function listingFinding(): Promise<Finding> {
+  const outcome = await probeListing();
+  return {
+    feature: 'libnftables lists chains on a name prefix (1.1.6)',
+    ok: outcome === 'listed',
+    consequence:
+      outcome === 'unknown'
+        ? 'not known: this kernel has no such chains'
+        : `nft list ruleset ${outcome === 'hung' ? 'hangs' : 'fails'} while such chains with rules are in force`,
+    required: false,
+  };
+}

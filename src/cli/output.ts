@@ -1,0 +1,76 @@
+import Table from 'cli-table3';
+import { TapwallError } from '../error.js';
+
+/** What the process ends with; documented in the help and the README. */
+export const EXIT = {
+  success: 0,
+  /** The kernel refused, or something else went wrong. */
+  failure: 1,
+  /** The command line makes no sense. */
+  usage: 2,
+  /** A configuration or a policy has errors. */
+  input: 3,
+  /** A device, a namespace or an attachment is not there. */
+  notFound: 4,
+  /** Only the ingress half is in force: this kernel has no egress hook. */
+  partial: 5,
+} as const;
+
+export const EXIT_HELP = `
+Exit status:
+  0  success
+  1  the kernel refused, or something else failed
+  2  wrong usage
+  3  errors in a configuration or a policy
+  4  no such device, network namespace or attachment
+  5  partly done: this kernel has no egress hook, only ingress is filtered`;
+
+const EXIT_BY_CODE = new Map<string, number>([
+  ['ARGUMENT', EXIT.usage],
+  ['CONFIG', EXIT.input],
+  ['POLICY', EXIT.input],
+  ['POLICY_NOT_PORTABLE', EXIT.input],
+  ['COMPILER_CRASHED', EXIT.input],
+  ['COMPILER_TIMEOUT', EXIT.input],
+  ['DEVICE_NOT_FOUND', EXIT.notFound],
+  ['LINK_NOT_FOUND', EXIT.notFound],
+  ['NAMESPACE_NOT_FOUND', EXIT.notFound],
+  ['NOT_ATTACHED', EXIT.notFound],
+]);
+
+export function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+export function printError(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+/** One JSON object on one line; 64-bit numbers become strings. */
+export function printJson(value: unknown): void {
+  print(
+    JSON.stringify(value, (_key, inner: unknown) => (typeof inner === 'bigint' ? inner.toString() : inner)),
+  );
+}
+
+export function printTable(head: string[], rows: string[][]): void {
+  const table = new Table({ head, style: { head: [], border: [], compact: true } });
+  table.push(...rows);
+  print(table.toString());
+}
+
+/** Tells an error the way the user asked for, and gives the exit status for it. */
+export function reportError(error: unknown, json: boolean): number {
+  if (!(error instanceof TapwallError)) {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    printError(`tapwall: this is a defect of tapwall, please report it: ${text}`);
+    return EXIT.failure;
+  }
+  if (json) printJson({ event: 'error', ...error.toJSON() });
+  else {
+    printError(`tapwall: ${error.message}`);
+    if (error.hint !== undefined) printError(`  ${error.hint}`);
+    if (error.code === 'EPERM') printError('  Root, or CAP_NET_ADMIN and CAP_SYS_ADMIN, is needed.');
+  }
+  return EXIT_BY_CODE.get(error.code) ?? EXIT.failure;
+}

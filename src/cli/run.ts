@@ -1,0 +1,113 @@
+import { Command } from 'commander';
+import { Agent } from '../agent/agent.js';
+import type { AgentEvent } from '../agent/event.js';
+import { eventError } from '../agent/loop.js';
+import { loadConfiguration } from '../config/load.js';
+import { formatProblem, TapwallError } from '../error.js';
+import { humanLog, logEvent } from '../observe/log.js';
+import {
+  addKernelOptions,
+  capabilitiesFor,
+  inNamespace,
+  type KernelOptions,
+  withoutOption,
+} from './options.js';
+import { EXIT, printJson, reportError } from './output.js';
+
+interface Options extends KernelOptions {
+  config: string;
+  detachOnExit?: boolean;
+  without?: string;
+}
+
+export function runCommand(exit: (status: number) => void): Command {
+  const command = new Command('run')
+    .description('keep every device behind its policy: those that are there, then each that appears')
+    .requiredOption('-c, --config <file>', 'the configuration')
+    .option('--detach-on-exit', 'remove the filters when stopping (default: they stay in place)')
+    .addOption(withoutOption())
+    .addHelpText(
+      'after',
+      `
+SIGINT and SIGTERM stop it, SIGHUP reads the configuration again. A configuration with an error is not
+used, and the old one stays in force.
+
+Events under --json: ready, attached, detached, unmatched, failed, overflow, warning, reloaded,
+reload-failed, stopped, error.
+
+Examples:
+  $ tapwall run --config /etc/tapwall/tapwall.yaml
+  $ tapwall run --config tapwall.yaml --namespace vms --json`,
+    );
+  return addKernelOptions(command).action(async (options: Options) => exit(await run(options)));
+}
+
+async function run(options: Options): Promise<number> {
+  const log = humanLog();
+  const tell = (event: AgentEvent) => (options.json ? printJson(event) : logEvent(log, event));
+  const load = () => {
+    const configuration = loadConfiguration(options.config);
+    for (const problem of configuration.warnings) tell({ event: 'warning', message: formatProblem(problem) });
+    return configuration;
+  };
+  return await inNamespace(options.namespace, async (kernel, namespace) => {
+    const configuration = load();
+    const capabilities = capabilitiesFor(kernel, options.without);
+    // Signals that come while the agent starts are kept for when it has.
+    const signals = new SignalQueue(['SIGINT', 'SIGTERM', 'SIGHUP']);
+    const agent = await Agent.start(
+      configuration,
+      { capabilities, ...(namespace ? { namespace } : {}) },
+      tell,
+    );
+    const died = new Promise<TapwallError>((resolve) => agent.once('error', resolve));
+    try {
+      for (;;) {
+        const next = await Promise.race([signals.next(), died]);
+        if (next instanceof TapwallError) return reportError(next, options.json === true);
+        if (next !== 'SIGHUP') break;
+        try {
+          await agent.reload(load());
+        } catch (error) {
+          if (!(error instanceof TapwallError)) throw error;
+          tell({ event: 'reload-failed', file: options.config, error: eventError(error) });
+        }
+      }
+      await agent.stop({ detach: options.detachOnExit === true });
+      return EXIT.success;
+    } finally {
+      signals.close();
+      await agent.stop();
+    }
+  });
+}
+
+/** Signals in the order in which they came, none lost between two waits. */
+class SignalQueue {
+  readonly #signals: NodeJS.Signals[];
+  readonly #waiting: NodeJS.Signals[] = [];
+  readonly #listener = (signal: NodeJS.Signals) => {
+    this.#waiting.push(signal);
+    this.#wake?.();
+  };
+  #wake: (() => void) | undefined;
+
+  constructor(signals: NodeJS.Signals[]) {
+    this.#signals = signals;
+    for (const signal of signals) process.on(signal, this.#listener);
+  }
+
+  async next(): Promise<NodeJS.Signals> {
+    for (;;) {
+      const signal = this.#waiting.shift();
+      if (signal) return signal;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  close(): void {
+    for (const signal of this.#signals) process.off(signal, this.#listener);
+  }
+}

@@ -1,0 +1,66 @@
+import { type Logger, pino } from 'pino';
+import pretty from 'pino-pretty';
+import type { AgentEvent } from '../agent/event.js';
+
+/** A log for people, on standard error, one line an entry. */
+export function humanLog(): Logger {
+  const stream = pretty({
+    destination: 2,
+    // Written before the next line of code runs: the last words before an exit must not be lost.
+    sync: true,
+    colorize: process.stderr.isTTY === true,
+    ignore: 'pid,hostname',
+    translateTime: 'SYS:yyyy-mm-dd HH:MM:ss.l',
+    singleLine: true,
+  });
+  return pino({ level: 'info' }, stream);
+}
+
+/** Tells an agent's event as one line of the log, at the level it deserves. */
+export function logEvent(log: Logger, event: AgentEvent): void {
+  switch (event.event) {
+    case 'ready':
+      log.info(
+        `ready: ${event.devices} device${event.devices === 1 ? '' : 's'}, ${event.attached} filtered, in ${event.microseconds} µs`,
+      );
+      break;
+    case 'attached': {
+      const how = event.kept ? 'already has' : event.replaced ? 'now has, in place of another,' : 'has';
+      log.info(
+        `${event.device} (index ${event.index}) ${how} policy ${event.policy}, ${event.microseconds} µs`,
+      );
+      break;
+    }
+    case 'detached':
+      log.info(
+        `${event.device} (index ${event.index}) ${event.reason}: removed ${event.tables.join(', ')}, ${event.microseconds} µs`,
+      );
+      break;
+    case 'unmatched':
+      log.warn(`${event.device} (index ${event.index}) matches no binding: it is NOT filtered`);
+      break;
+    case 'failed':
+      log.error(
+        `${event.device} (index ${event.index}) cannot have policy ${event.policy}: ${event.error.message}; ` +
+          (event.closed ? 'everything to and from it is dropped' : 'it is NOT filtered'),
+      );
+      break;
+    case 'overflow':
+    case 'warning':
+      log.warn(event.message);
+      break;
+    case 'reloaded':
+      log.info(
+        `reloaded ${event.file}: ${event.policies} policies, ${event.bindings} bindings, ${event.microseconds} µs`,
+      );
+      break;
+    case 'reload-failed':
+      log.error(`${event.file} is not used, the old configuration stays in force:\n${event.error.message}`);
+      break;
+    case 'stopped':
+      log.info(
+        event.detached > 0 ? `stopped; ${event.detached} devices detached` : 'stopped; filters stay in place',
+      );
+      break;
+  }
+}
