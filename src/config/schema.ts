@@ -106,7 +106,7 @@ const variables = z.record(
 
 /** The parts are checked one by one, so that a mistake in one hides no mistake in another. */
 export const topSchema = z.strictObject({
-  devices: z.unknown(),
+  devices: z.unknown().optional(),
   egress: z.enum(['required', 'optional']).optional(),
   policies: z.record(z.string(), z.unknown()),
   bindings: z.array(z.unknown()),

@@ -31,7 +31,8 @@ export function findIncludes(text: string, file: string): Include[] {
       path && path.line === token.line ? path.offset + path.text.length : token.offset + token.text.length;
     return [
       {
-        path: path?.text.slice(1, -1),
+        // To nft, a string of C, a NUL is the end of it.
+        path: path?.text.slice(1, -1).split('\0', 1)[0],
         location: { file, line: token.line, column: token.column },
         length: end - token.offset,
       },
