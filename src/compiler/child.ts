@@ -14,6 +14,7 @@ import {
   ANSWER_DESCRIPTOR,
   type Answer,
   type CompileAnswer,
+  type CompiledPass,
   type CompileRequest,
   type ListingRequest,
   type Request,
@@ -32,7 +33,7 @@ function runPass(
   request: CompileRequest,
   file: string,
   markers: Markers,
-): { dump: string; listing?: string } {
+): CompiledPass & { listing?: string } {
   const scratch = new Scratch(kernel);
   try {
     addStandIn(scratch.route, markers.name, markers.index);
@@ -49,10 +50,12 @@ function runPass(
         outputFlags: NO_OUTPUT_FLAGS,
       });
     const own = Object.entries(request.variables).map(([name, value]) => `${name}=${value}`);
+    const start = performance.now();
     const loaded = run(null, [`intf=${markers.name}`, ...own]);
     if (loaded.status !== 0) throw new Refusal(loaded.error);
     const dump = Buffer.from(encodeDump(dumpRuleset(scratch.netfilter))).toString('base64');
-    return request.listing ? { dump, listing: run('list ruleset', []).output } : { dump };
+    const pass = { dump, elapsedMs: performance.now() - start };
+    return request.listing ? { ...pass, listing: run('list ruleset', []).output } : pass;
   } finally {
     scratch.close();
   }
@@ -71,7 +74,7 @@ function compile(request: CompileRequest): CompileAnswer {
     return {
       id,
       status: 'compiled',
-      dumps: results.map(({ dump }) => dump),
+      passes: results.map(({ dump, elapsedMs }) => ({ dump, elapsedMs })),
       ...(listing === undefined ? {} : { listing }),
     };
   } catch (error) {

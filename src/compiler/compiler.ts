@@ -146,7 +146,8 @@ export class Compiler {
   #build(source: PolicySource, passes: Markers[], answer: CompileAnswer & { status: 'compiled' }): Compiled {
     const [first, second] = passes.map((markers, index) => ({
       markers,
-      ruleset: parseRuleset(parseMessages(Buffer.from(answer.dumps[index] ?? '', 'base64'))),
+      ruleset: parseRuleset(parseMessages(Buffer.from(answer.passes[index]?.dump ?? '', 'base64'))),
+      elapsedMs: answer.passes[index]?.elapsedMs ?? 0,
     }));
     if (!first || !second) throw new TapwallError('COMPILER_CRASHED', 'the compiler gave back no result');
     const program = buildProgram(source.name, source.file, first, second);

@@ -37,12 +37,18 @@ export interface ListingAnswer {
   status: 'listed' | 'not-listed' | 'unmade';
 }
 
+export interface CompiledPass {
+  /** Every message of the dumps, in base64. */
+  dump: string;
+  /** Milliseconds from before the policy was loaded to after it was dumped. */
+  elapsedMs: number;
+}
+
 export type CompileAnswer =
   | {
       id: number;
       status: 'compiled';
-      /** For each pass, every message of the dumps, in base64. */
-      dumps: string[];
+      passes: CompiledPass[];
       listing?: string;
     }
   | {

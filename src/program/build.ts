@@ -2,13 +2,12 @@ import { createHash } from 'node:crypto';
 import { type Problem, SourceError, TapwallError } from '../error.js';
 import type { Attribute, LeafAttribute } from '../netlink/attribute.js';
 import { NLM_F_APPEND, NLM_F_CREATE } from '../netlink/constants.js';
-import { type Chain, chainSchema, hookDevices } from '../nftables/chain.js';
+import { chainSchema, hookDevices } from '../nftables/chain.js';
 import {
   familyNames,
   NF_NETDEV_EGRESS,
   NF_NETDEV_INGRESS,
   NFPROTO_NETDEV,
-  NFT_CHAIN_BASE,
   NFT_MSG_NEWCHAIN,
   NFT_MSG_NEWOBJ,
   NFT_MSG_NEWRULE,
@@ -24,7 +23,7 @@ import {
   NFTA_TABLE_USERDATA,
 } from '../nftables/constants.js';
 import { objectSchema } from '../nftables/object.js';
-import { type Rule, ruleSchema } from '../nftables/rule.js';
+import { ruleSchema } from '../nftables/rule.js';
 import type { Ruleset } from '../nftables/ruleset.js';
 import { setSchema } from '../nftables/set.js';
 import { tableSchema } from '../nftables/table.js';
@@ -32,12 +31,23 @@ import { elementMessages } from './elements.js';
 import { deviceTableTemplate } from './name.js';
 import type { Program, ProgramMessage } from './program.js';
 import { recordTemplate } from './record.js';
+import {
+  anonymousChainNames,
+  type ChainNames,
+  chainToInstall,
+  elementToInstall,
+  objectToInstall,
+  ruleToInstall,
+  setToInstall,
+} from './replay.js';
 import { equalTemplates, type Markers, Marking, openNest, type TemplateAttribute } from './template.js';
 
 /** One compilation of a policy: what a scratch namespace held, and what stood for the device in it. */
 export interface Compilation {
   ruleset: Ruleset;
   markers: Markers;
+  /** Milliseconds from before the policy was loaded to after it was dumped. */
+  elapsedMs: number;
 }
 
 /** Turns what the kernel holds into what to send it, with slots for the device. */
@@ -170,25 +180,15 @@ function unportable(ruleset: Ruleset, markers: Markers): Problem[] {
   return problems;
 }
 
-/** A chain as a request: what only the kernel says is left away, and the hook is in the form every kernel reads. */
-function chainToInstall({ handle: _handle, use: _use, flags, hook, ...chain }: Chain): Chain {
-  const result: Chain = chain;
-  const settable = (flags ?? 0) & ~NFT_CHAIN_BASE;
-  if (settable !== 0) result.flags = settable;
-  if (hook) {
-    const { devices: _devices, device: _device, ...rest } = hook;
-    const [device] = hookDevices(hook);
-    result.hook = device && 'name' in device ? { ...rest, device: device.name } : rest;
-  }
-  return result;
+/** An anonymous chain takes no more rules once a rule jumps to it, so its own come first (nf_tables_newrule()). */
+function rulesInOrder({ rules }: Ruleset, names: ChainNames): Ruleset['rules'] {
+  const isAnonymous = ({ chain }: { chain: string }) => names.has(chain);
+  return [...rules.filter(isAnonymous), ...rules.filter((rule) => !isAnonymous(rule))];
 }
 
-function ruleToInstall({ handle: _handle, position: _position, ...rule }: Rule): Rule {
-  return rule;
-}
-
-function buildMessages(policy: string, { ruleset, markers }: Compilation): ProgramMessage[] {
+function buildMessages(policy: string, { ruleset, markers, elapsedMs }: Compilation): ProgramMessage[] {
   const builder = new Builder(markers);
+  const names = anonymousChainNames(ruleset.chains);
   for (const { family: _, use: _use, handle: _handle, owner: _owner, userdata, ...table } of ruleset.tables) {
     builder.add(
       NFT_MSG_NEWTABLE,
@@ -203,35 +203,27 @@ function buildMessages(policy: string, { ruleset, markers }: Compilation): Progr
       ...recordTemplate(userdata, policy),
     });
   }
-  for (const { family: _, ...chain } of ruleset.chains) {
-    const attributes = chainSchema.encode(chainToInstall(chain));
+  for (const { family: _, ...dumped } of ruleset.chains) {
+    const chain = chainToInstall(dumped, names);
+    const attributes = chainSchema.encode(chain);
     builder.add(NFT_MSG_NEWCHAIN, NLM_F_CREATE, `NEWCHAIN ${chain.name}`, chain.table, attributes);
   }
-  for (const { family: _, use: _use, handle: _handle, ...object } of ruleset.objects) {
-    builder.add(
-      NFT_MSG_NEWOBJ,
-      NLM_F_CREATE,
-      `NEWOBJ ${object.name}`,
-      object.table,
-      objectSchema.encode(object),
-    );
+  for (const { family: _, ...dumped } of ruleset.objects) {
+    const object = objectToInstall(dumped);
+    const attributes = objectSchema.encode(object);
+    builder.add(NFT_MSG_NEWOBJ, NLM_F_CREATE, `NEWOBJ ${object.name}`, object.table, attributes);
   }
-  ruleset.sets.forEach((definition, index) => {
-    const { family: _, handle: _handle, backend: _backend, count: _count, ...set } = definition;
-    const id = index + 1;
-    builder.add(
-      NFT_MSG_NEWSET,
-      NLM_F_CREATE,
-      `NEWSET ${set.name}`,
-      set.table,
-      setSchema.encode({ ...set, id }),
-    );
+  ruleset.sets.forEach(({ family: _, ...dumped }, index) => {
+    const set = setToInstall(dumped, index + 1, names);
+    builder.add(NFT_MSG_NEWSET, NLM_F_CREATE, `NEWSET ${set.name}`, set.table, setSchema.encode(set));
   });
-  ruleset.sets.forEach(({ family, table, name }, index) => {
+  ruleset.sets.forEach(({ family, table, name, timeout }, index) => {
     const list = ruleset.elements.find(
       (one) => one.family === family && one.table === table && one.set === name,
     );
-    const elements = list?.elements ?? [];
+    const elements = (list?.elements ?? []).map((element) =>
+      elementToInstall(element, timeout, elapsedMs, names),
+    );
     for (const attributes of elementMessages(table, name, index + 1, elements, builder.marking)) {
       builder.messages.push({
         operation: NFT_MSG_NEWSETELEM,
@@ -242,12 +234,12 @@ function buildMessages(policy: string, { ruleset, markers }: Compilation): Progr
     }
   });
   const counts = new Map<string, number>();
-  for (const { family: _, ...rule } of ruleset.rules) {
+  for (const { family: _, ...dumped } of rulesInOrder(ruleset, names)) {
+    const rule = ruleToInstall(dumped, names);
     const number = (counts.get(`${rule.table} ${rule.chain}`) ?? 0) + 1;
     counts.set(`${rule.table} ${rule.chain}`, number);
-    const attributes = ruleSchema.encode(ruleToInstall(rule));
     const label = `NEWRULE ${rule.chain} rule ${number}`;
-    builder.add(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, label, rule.table, attributes);
+    builder.add(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, label, rule.table, ruleSchema.encode(rule));
   }
   return builder.messages;
 }

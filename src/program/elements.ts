@@ -38,9 +38,7 @@ function blankedValue(attributes: readonly TemplateAttribute[], type: number): U
 }
 
 function markElement(element: SetElement, marking: Marking): MarkedElement {
-  // A set whose elements time out starts anew for each device.
-  const { expiration: _, ...installed } = element;
-  const attribute: Attribute = { type: NFTA_LIST_ELEM, flags: 0, nested: elementSchema.encode(installed) };
+  const attribute: Attribute = { type: NFTA_LIST_ELEM, flags: 0, nested: elementSchema.encode(element) };
   const template = marking.mark(attribute);
   const inside = 'nested' in template ? template.nested : [];
   return {

@@ -44,7 +44,7 @@ say() { # kind, entry
 }
 
 load() { # file
-	timeout 10 nft -I include -D intf=macvtap0 -f "$1" >"$work/out" 2>&1
+	timeout 10 nft -I . -D intf=macvtap0 -f "$1" >"$work/out" 2>&1
 }
 
 must_load() { # entry, file

@@ -1,0 +1,37 @@
+/** A throw-away host for tests: namespaces, and the tools that the tests compare against. */
+import { spawnSync } from 'node:child_process';
+import { Lab } from '#src/demo/lab.js';
+import type { NamespaceHandle } from '#src/kernel/kernel.js';
+import { linuxKernel } from '#src/kernel/linux.js';
+
+export const kernel = linuxKernel();
+
+/** Runs an action on a host of its own, which is gone afterwards, also when the action fails. */
+export async function withLab<T>(action: (lab: Lab) => T | Promise<T>): Promise<T> {
+  const lab = new Lab(kernel);
+  try {
+    return await action(lab);
+  } finally {
+    lab.close();
+  }
+}
+
+export interface ToolResult {
+  status: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Long enough for any of these tools, short of a loop that never ends. */
+const TOOL_LIMIT_MS = 20_000;
+
+/** Runs a program inside a namespace. */
+export function runIn(namespace: NamespaceHandle, command: string[], cwd?: string): ToolResult {
+  const { status, stdout, stderr, error } = spawnSync('nsenter', [`--net=${namespace.path}`, ...command], {
+    encoding: 'utf8',
+    timeout: TOOL_LIMIT_MS,
+    ...(cwd === undefined ? {} : { cwd }),
+  });
+  if (error && status === null && !('signal' in error)) throw error;
+  return { status, stdout, stderr };
+}
