@@ -165,10 +165,14 @@ function unportable(ruleset: Ruleset, markers: Markers): Problem[] {
       hooked = true;
       continue;
     }
-    const names = hookDevices(chain.hook).map((one) => ('name' in one ? one.name : `${one.prefix}*`));
+    const names = hookDevices(chain.hook).map((one) => {
+      if ('prefix' in one) return `"${one.prefix}*"`;
+      // In quotes $intf is no variable, and names a device that nobody has.
+      return one.name === markers.name ? '$intf' : `"${one.name}"`;
+    });
     problems.push({
-      message: `base chain ${chain.name ?? ''} hooks ${names.map((name) => (name === markers.name ? '$intf' : name)).join(', ') || 'no device'}`,
-      hint: 'A policy may hook the device it is given to and no other: write device $intf.',
+      message: `base chain ${chain.name ?? ''} hooks ${names.join(', ') || 'no device'}`,
+      hint: 'A policy may hook the device it is given to and no other: write device $intf, without quotes.',
     });
   }
   if (!hooked && problems.length === 0) {

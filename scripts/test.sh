@@ -1,0 +1,29 @@
+#!/bin/bash
+# Compiles and runs all tests, or the compiled test files given as arguments. Needs root: every test makes
+# network namespaces of its own, and none may act on the machine's (which the variable below enforces).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+if [ "$(id -u)" != 0 ]; then
+  echo "tapwall: the tests need root, to make network namespaces and macvtap devices" >&2
+  exit 1
+fi
+npm run --silent build:test
+export TAPWALL_FORBID_HOST_NAMESPACE=1
+export TZ=UTC LC_ALL=C.UTF-8
+if (($#)); then files=("$@"); else mapfile -t files < <(find dist-test -name '*.test.js' | sort); fi
+# A compiled test whose source is gone would go on passing.
+for file in "${files[@]}"; do
+  source=test/${file#dist-test/}
+  [ -e "${source%.js}.ts" ] || { echo "tapwall: $file has no source any more; remove dist-test" >&2; exit 1; }
+done
+counts=$(mktemp)
+trap 'rm -f "$counts"' EXIT
+status=0
+node --enable-source-maps --test --test-concurrency=1 \
+  --test-reporter="${TAPWALL_TEST_REPORTER:-spec}" --test-reporter-destination=stdout \
+  --test-reporter=./scripts/count-reporter.mjs --test-reporter-destination="$counts" \
+  "${files[@]}" || status=$?
+cat "$counts"
+# A test that cannot run here has shown nothing.
+grep -q ', 0 skipped$' "$counts" || status=1
+exit "$status"
