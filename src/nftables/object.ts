@@ -27,8 +27,8 @@ export const objectSchema = schema<NamedObject>(
   {
     table: textField(NFTA_OBJ_TABLE),
     name: textField(NFTA_OBJ_NAME),
-    handle: be64Field(NFTA_OBJ_HANDLE),
     type: be32Field(NFTA_OBJ_TYPE),
+    handle: be64Field(NFTA_OBJ_HANDLE),
     use: be32Field(NFTA_OBJ_USE),
     data: bytesField(NFTA_OBJ_DATA),
     userdata: bytesField(NFTA_OBJ_USERDATA),

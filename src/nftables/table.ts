@@ -25,11 +25,11 @@ export const tableSchema = schema<Table>(
   'table',
   {
     name: textField(NFTA_TABLE_NAME),
-    flags: be32Field(NFTA_TABLE_FLAGS),
     use: be32Field(NFTA_TABLE_USE),
     handle: be64Field(NFTA_TABLE_HANDLE),
-    userdata: bytesField(NFTA_TABLE_USERDATA),
+    flags: be32Field(NFTA_TABLE_FLAGS),
     owner: be32Field(NFTA_TABLE_OWNER),
+    userdata: bytesField(NFTA_TABLE_USERDATA),
   },
   ['name'],
 );
