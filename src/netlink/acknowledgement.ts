@@ -5,6 +5,7 @@ import {
   MESSAGE_HEADER_LENGTH,
   NLM_F_ACK_TLVS,
   NLM_F_CAPPED,
+  NLMSG_DONE,
   NLMSGERR_ATTR_MISS_NEST,
   NLMSGERR_ATTR_MISS_TYPE,
   NLMSGERR_ATTR_MSG,
@@ -32,38 +33,49 @@ export interface Acknowledgement {
   extendedAck: ExtendedAck;
 }
 
+/** The error number, an int. */
+const ERROR_LENGTH = 4;
+
 /**
  * Reads an NLMSG_ERROR, or an NLMSG_DONE that carries a dump's error.
- * @throws TapwallError MALFORMED_MESSAGE when it is cut off.
+ * @throws TapwallError MALFORMED_MESSAGE when it is cut off, or is not what the kernel writes.
  */
 export function parseAcknowledgement(message: Message): Acknowledgement {
   const { payload } = message;
-  if (payload.length < 4) {
-    throw new TapwallError('MALFORMED_MESSAGE', `malformed acknowledgement: ${payload.length} bytes`);
-  }
-  const view = viewOf(payload);
-  const errno = -view.getInt32(0, HOST_LITTLE_ENDIAN);
+  if (payload.length < ERROR_LENGTH) throw malformed(`${payload.length} bytes`);
+  const error = viewOf(payload).getInt32(0, HOST_LITTLE_ENDIAN);
+  if (error > 0) throw malformed(`error ${error} is not negative`);
   return {
-    errno: errno === 0 ? 0 : errno,
+    errno: Math.abs(error),
     sequence: message.sequence,
-    extendedAck: message.flags & NLM_F_ACK_TLVS ? parseExtendedAck(payload, message.flags) : {},
+    extendedAck:
+      message.flags & NLM_F_ACK_TLVS ? parseExtendedAck(payload.subarray(extendedAckAt(message))) : {},
   };
 }
 
-function parseExtendedAck(payload: Uint8Array, flags: number): ExtendedAck {
-  // struct nlmsgerr: the error, then the request's header, then, unless capped, the request's payload.
-  let offset = 4 + MESSAGE_HEADER_LENGTH;
-  if (payload.length < offset) {
-    throw new TapwallError('MALFORMED_MESSAGE', 'malformed acknowledgement: no room for the request header');
+function malformed(what: string): TapwallError {
+  return new TapwallError('MALFORMED_MESSAGE', `malformed acknowledgement: ${what}`);
+}
+
+/**
+ * Where the attributes begin. In struct nlmsgerr they follow the error, the request's header and, unless capped,
+ * the request's payload; an NLMSG_DONE quotes no request.
+ */
+function extendedAckAt({ type, flags, payload }: Message): number {
+  if (type === NLMSG_DONE) return ERROR_LENGTH;
+  if (payload.length < ERROR_LENGTH + MESSAGE_HEADER_LENGTH)
+    throw malformed('no room for the request header');
+  if (flags & NLM_F_CAPPED) return ERROR_LENGTH + MESSAGE_HEADER_LENGTH;
+  const quoted = viewOf(payload).getUint32(ERROR_LENGTH, HOST_LITTLE_ENDIAN);
+  if (quoted < MESSAGE_HEADER_LENGTH || quoted > payload.length - ERROR_LENGTH) {
+    throw malformed(`the quoted request says it has ${quoted} bytes`);
   }
-  if (!(flags & NLM_F_CAPPED)) {
-    offset = 4 + align(viewOf(payload).getUint32(4, HOST_LITTLE_ENDIAN));
-  }
-  if (offset > payload.length) {
-    throw new TapwallError('MALFORMED_MESSAGE', 'malformed acknowledgement: the quoted request is cut off');
-  }
+  return ERROR_LENGTH + align(quoted);
+}
+
+function parseExtendedAck(bytes: Uint8Array): ExtendedAck {
   const extendedAck: ExtendedAck = {};
-  for (const attribute of parseAttributes(payload.subarray(offset))) {
+  for (const attribute of parseAttributes(bytes)) {
     switch (attribute.type) {
       case NLMSGERR_ATTR_MSG:
         extendedAck.message = readText(attribute);
