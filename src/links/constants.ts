@@ -8,6 +8,9 @@ export const RTM_SETLINK = 19;
 /** RTNLGRP_LINK: the multicast group of link events. */
 export const RTNLGRP_LINK = 1;
 
+/** The family of messages about links themselves (socket(2)); others are about what a link is part of. */
+export const AF_UNSPEC = 0;
+
 /** sizeof(struct ifinfomsg). */
 export const IFINFOMSG_LENGTH = 16;
 

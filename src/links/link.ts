@@ -3,6 +3,7 @@ import { parseAttributes, readHost32, readText } from '../netlink/attribute.js';
 import { HOST_LITTLE_ENDIAN, viewOf } from '../netlink/bytes.js';
 import type { Message } from '../netlink/message.js';
 import {
+  AF_UNSPEC,
   IFF_UP,
   IFINFOMSG_LENGTH,
   IFLA_ADDRESS,
@@ -43,7 +44,8 @@ export function formatMac(bytes: Uint8Array): string {
 }
 
 /**
- * Reads an RTM_NEWLINK or RTM_DELLINK message; undefined for any other.
+ * Reads an RTM_NEWLINK or RTM_DELLINK message; undefined for any other. A bridge tells the same listeners of its
+ * ports, in messages of family AF_BRIDGE: there RTM_DELLINK means that a link, which lives on, has left the bridge.
  * @throws TapwallError MALFORMED_MESSAGE when it is cut off or has no name.
  */
 export function parseLinkEvent(message: Message): LinkEvent | undefined {
@@ -52,6 +54,7 @@ export function parseLinkEvent(message: Message): LinkEvent | undefined {
   if (payload.length < IFINFOMSG_LENGTH) {
     throw new TapwallError('MALFORMED_MESSAGE', `malformed link message: ${payload.length} bytes`);
   }
+  if (payload[0] !== AF_UNSPEC) return undefined;
   const view = viewOf(payload);
   const flags = view.getUint32(8, HOST_LITTLE_ENDIAN);
   const link: Link = {
@@ -70,13 +73,14 @@ export function parseLinkEvent(message: Message): LinkEvent | undefined {
         link.name = readText(attribute);
         break;
       case IFLA_ADDRESS:
-        link.mac = formatMac(attribute.value);
+        if (attribute.value.length > 0) link.mac = formatMac(attribute.value);
         break;
       case IFLA_IFALIAS:
         link.alias = readText(attribute);
         break;
       case IFLA_LINK:
-        link.parentIndex = readHost32(attribute);
+        // 0 for none: a veth device until its peer is there.
+        link.parentIndex = readHost32(attribute) || undefined;
         break;
       case IFLA_LINK_NETNSID:
         link.parentElsewhere = true;
