@@ -7,7 +7,8 @@ import { endianness } from 'node:os';
 export const HOST_LITTLE_ENDIAN = endianness() === 'LE';
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder('utf-8');
+/** A byte order mark is a character like any other here: what was read must be written back. */
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -74,6 +75,11 @@ export function concatenate(parts: readonly Uint8Array[]): Uint8Array {
     offset += part.length;
   }
   return bytes;
+}
+
+/** A copy that shares no memory with the original, which a Buffer's own `slice` does. */
+export function copyBytes(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes);
 }
 
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {

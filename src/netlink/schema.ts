@@ -9,7 +9,7 @@ import {
   readHost32,
   readText,
 } from './attribute.js';
-import { be32, be64, cString, host32 } from './bytes.js';
+import { be32, be64, copyBytes, cString, host32 } from './bytes.js';
 
 /** How one attribute becomes one property, and back. */
 export interface Field<T> {
@@ -45,7 +45,7 @@ export const host32Field = (type: number): Field<number> => ({
 /** A payload that is carried and not looked into. The view is copied, so that the datagram can be let go. */
 export const bytesField = (type: number): Field<Uint8Array> => ({
   type,
-  parse: (attribute) => attribute.value.slice(),
+  parse: (attribute) => copyBytes(attribute.value),
   encode: (value) => leaf(type, value),
 });
 
@@ -110,7 +110,7 @@ export function schema<T extends object>(
       for (const attribute of parseAttributes(bytes)) {
         const entry = byType.get(attribute.type);
         if (entry) value[entry[0]] = entry[1].parse(attribute);
-        else other.push({ ...attribute, value: attribute.value.slice() });
+        else other.push({ ...attribute, value: copyBytes(attribute.value) });
       }
       for (const name of required) {
         if (value[name] === undefined) {

@@ -1,5 +1,14 @@
+import { TapwallError } from '../error.js';
 import { type Attribute, type LeafAttribute, parseAttributes } from '../netlink/attribute.js';
-import { equalBytes, HOST_LITTLE_ENDIAN, parseString, utf8, viewOf } from '../netlink/bytes.js';
+import {
+  copyBytes,
+  cString,
+  equalBytes,
+  HOST_LITTLE_ENDIAN,
+  parseString,
+  utf8,
+  viewOf,
+} from '../netlink/bytes.js';
 import { type FixedSlot, NAME_SLOT_LENGTH, slotLength, type TextPart } from './slot.js';
 
 /** An attribute with slots. Plain data: it goes through a structured clone unharmed. */
@@ -47,9 +56,22 @@ export class Marking {
     return this.#markLeaf(attribute);
   }
 
-  /** An attribute whose payload is a NUL-terminated string: the marker's length may change there. */
-  markText({ type, flags, value }: LeafAttribute): TemplateAttribute {
-    const pieces = parseString(value).split(this.#markers.name);
+  /**
+   * An attribute whose payload is a NUL-terminated string: the marker's length may change there.
+   * @throws TapwallError POLICY_NOT_PORTABLE when there is a marker in text that is not UTF-8.
+   */
+  markText(attribute: LeafAttribute): TemplateAttribute {
+    const { type, flags, value } = attribute;
+    const string = parseString(value);
+    if (!equalBytes(cString(string), value)) {
+      // An included file may hold any bytes, and nft takes them.
+      if (this.#findNames(value).length === 0) return { type, flags, value: copyBytes(value) };
+      throw new TapwallError(
+        'POLICY_NOT_PORTABLE',
+        `a text with the device's name in it is not UTF-8: ${string}`,
+      );
+    }
+    const pieces = string.split(this.#markers.name);
     const text: TextPart[] = [];
     pieces.forEach((piece, index) => {
       if (index > 0) text.push({ slot: 'name' });
@@ -61,7 +83,7 @@ export class Marking {
   #markLeaf({ type, flags, value }: LeafAttribute): TemplateAttribute {
     const slots: FixedSlot[] = [...this.#findNames(value), ...this.#findNumbers(value)];
     // Slots are blanked, so that two compilations of one policy can be compared.
-    const blanked = value.slice();
+    const blanked = copyBytes(value);
     for (const slot of slots) blanked.fill(0, slot.offset, slot.offset + slotLength(slot));
     return slots.length > 0 ? { type, flags, value: blanked, slots } : { type, flags, value: blanked };
   }
