@@ -9,15 +9,17 @@ import type { TextPart } from './slot.js';
  */
 const PREFIX = 'tapwall';
 
-/** Digits of the largest interface index, 2³¹ - 1. */
-const INDEX_DIGITS = 10;
+const LARGEST_INDEX = 2 ** 31 - 1;
+const INDEX_DIGITS = String(LARGEST_INDEX).length;
 const LONGEST_NAME = NFT_NAME_MAXLEN - 1 - PREFIX.length - INDEX_DIGITS - 2;
 
 /** A name that is too long together with the prefix is cut and told apart by a digest of the whole. */
 function shorten(name: string): string {
   if (Buffer.byteLength(name) <= LONGEST_NAME) return name;
   const digest = createHash('sha256').update(name).digest('hex').slice(0, 8);
-  return `${name.slice(0, LONGEST_NAME - digest.length - 1)}.${digest}`;
+  // In bytes, as the kernel counts; a character that is cut in two goes.
+  const kept = Buffer.from(name).subarray(0, LONGEST_NAME - digest.length - 1);
+  return `${kept.toString().replace(/\uFFFD+$/, '')}.${digest}`;
 }
 
 export function deviceTableTemplate(name: string): TextPart[] {
@@ -30,7 +32,8 @@ export function deviceTableName(index: number, name: string): string {
 
 /** The index a table belongs to and the name its policy gave it; undefined for tables that are not tapwall's. */
 export function parseDeviceTableName(name: string): { index: number; table: string } | undefined {
-  const match = /^tapwall\.([1-9]\d{0,9})\.(.+)$/.exec(name);
+  const match = /^tapwall\.([1-9]\d{0,9})\.(.+)$/s.exec(name);
   if (!match?.[1] || !match[2]) return undefined;
-  return { index: Number(match[1]), table: match[2] };
+  const index = Number(match[1]);
+  return index <= LARGEST_INDEX ? { index, table: match[2] } : undefined;
 }
