@@ -5,7 +5,7 @@ import type { Configuration } from '../config/configuration.js';
 import { TapwallError } from '../error.js';
 import type { NamespaceHandle, Waker } from '../kernel/kernel.js';
 import { linuxKernel } from '../kernel/linux.js';
-import { probeKernel } from '../kernel/probe.js';
+import { probeEgress } from '../kernel/probe.js';
 import type { AgentEvent } from './event.js';
 import { type CompileCapabilities, compilePlan } from './plan.js';
 import type { WorkerCommand, WorkerMessage, WorkerStart } from './worker.js';
@@ -67,7 +67,7 @@ export class Agent extends EventEmitter<AgentEvents> {
     onEvent?: (event: AgentEvent) => void,
   ): Promise<Agent> {
     const kernel = linuxKernel();
-    const capabilities = options.capabilities ?? probeKernel(kernel);
+    const capabilities = options.capabilities ?? { egress: probeEgress(kernel) };
     const compiler = new Compiler();
     let agent: Agent;
     try {

@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { CompileCapabilities } from '../agent/plan.js';
 import type { Kernel, NamespaceHandle } from '../kernel/kernel.js';
 import { linuxKernel } from '../kernel/linux.js';
-import { probeKernel } from '../kernel/probe.js';
+import { probeEgress } from '../kernel/probe.js';
 
 export interface KernelOptions {
   namespace?: string;
@@ -26,8 +26,7 @@ export function withoutOption(): Option {
 }
 
 export function capabilitiesFor(kernel: Kernel, without: string | undefined): CompileCapabilities {
-  if (without === 'egress') return { egress: false };
-  return { egress: probeKernel(kernel).egress };
+  return { egress: without !== 'egress' && probeEgress(kernel) };
 }
 
 /** Opens the namespace for as long as `action` runs. */

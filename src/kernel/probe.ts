@@ -110,20 +110,30 @@ function hookedDevices(probe: Probe): HookDevice[] {
   return chains[0]?.hook?.devices ?? [];
 }
 
+function canHook(kernel: Kernel, number: number): boolean {
+  return works(kernel, (probe) => {
+    probe.addDevices();
+    probe.commit([table(), chain(number, [{ name: DEVICE }])]);
+    return undefined;
+  });
+}
+
+/**
+ * Whether netdev chains can hook egress: all that compiling and attaching depend on.
+ * @throws KernelError EPERM as {@link probeKernel}.
+ */
+export function probeEgress(kernel: Kernel): boolean {
+  return canHook(kernel, NF_NETDEV_EGRESS);
+}
+
 /**
  * Tries each feature in throw-away namespaces.
  * @throws KernelError EPERM without the right to make network namespaces or to use nf_tables in one.
  */
 export function probeKernel(kernel: Kernel): KernelCapabilities {
-  const hook = (number: number) =>
-    works(kernel, (probe) => {
-      probe.addDevices();
-      probe.commit([table(), chain(number, [{ name: DEVICE }])]);
-      return undefined;
-    });
   return {
-    ingress: hook(NF_NETDEV_INGRESS),
-    egress: hook(NF_NETDEV_EGRESS),
+    ingress: canHook(kernel, NF_NETDEV_INGRESS),
+    egress: probeEgress(kernel),
     addDevice: works(kernel, (probe) => {
       probe.addDevices();
       probe.commit([table(), chain(NF_NETDEV_INGRESS, [{ name: DEVICE }])]);

@@ -1,0 +1,20 @@
+/**
+ * What another Node service imports.
+ *
+ * @example
+ * const agent = await Agent.start(loadConfiguration('/etc/tapwall/tapwall.yaml'));
+ * agent.on('event', (event) => { if (event.event === 'failed') alarm(event.device, event.error); });
+ */
+export { Agent, type AgentOptions } from './agent/agent.js';
+export type { AgentEvent, DetachReason, EventError } from './agent/event.js';
+export { type AttachResult, type DetachResult, type DeviceStatus, Hand } from './agent/manual.js';
+export type { CompileCapabilities } from './agent/plan.js';
+export { type Compiled, Compiler, type CompilerOptions, type PolicySource } from './compiler/compiler.js';
+export type { Configuration } from './config/configuration.js';
+export { loadConfiguration, parseConfiguration } from './config/load.js';
+export { type ErrorCode, type Problem, SourceError, type SourceLocation, TapwallError } from './error.js';
+export type { Kernel, NamespaceHandle } from './kernel/kernel.js';
+export { linuxKernel } from './kernel/linux.js';
+export { type KernelCapabilities, probeKernel } from './kernel/probe.js';
+export { isKernelError, KernelError } from './netlink/error.js';
+export type { Program } from './program/program.js';
