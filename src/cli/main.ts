@@ -1,15 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { attachCommand } from './attach.js';
-import { checkCommand } from './check.js';
-import { compileCommand } from './compile.js';
-import { demoCommand } from './demo.js';
-import { detachCommand } from './detach.js';
-import { doctorCommand } from './doctor.js';
-import { listCommand } from './list.js';
 import { EXIT, EXIT_HELP, reportError } from './output.js';
-import { runCommand } from './run.js';
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -27,16 +19,23 @@ const program = new Command('tapwall')
   .addHelpText('after', EXIT_HELP)
   .exitOverride();
 
-for (const make of [
-  runCommand,
-  attachCommand,
-  detachCommand,
-  listCommand,
-  checkCommand,
-  compileCommand,
-  doctorCommand,
-  demoCommand,
-]) {
+type MakeCommand = (exit: (status: number) => void) => Command;
+
+/** A command's module brings its libraries along, so only the one that is asked for is loaded. */
+const commands: Record<string, () => Promise<MakeCommand>> = {
+  run: async () => (await import('./run.js')).runCommand,
+  attach: async () => (await import('./attach.js')).attachCommand,
+  detach: async () => (await import('./detach.js')).detachCommand,
+  list: async () => (await import('./list.js')).listCommand,
+  check: async () => (await import('./check.js')).checkCommand,
+  compile: async () => (await import('./compile.js')).compileCommand,
+  doctor: async () => (await import('./doctor.js')).doctorCommand,
+  demo: async () => (await import('./demo.js')).demoCommand,
+};
+
+const asked = commands[process.argv[2] ?? ''];
+for (const load of asked ? [asked] : Object.values(commands)) {
+  const make = await load();
   program.addCommand(make(exit).exitOverride());
 }
 

@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { pino } from 'pino';
+import type { AgentEvent } from '#src/agent/event.js';
+import { logEvent } from '#src/observe/log.js';
+
+function logged(event: AgentEvent): { level: string; text: string } {
+  let line = '';
+  logEvent(
+    pino(
+      { formatters: { level: (level) => ({ level }) } },
+      {
+        write: (text) => {
+          line = text;
+        },
+      },
+    ),
+    event,
+  );
+  const { level, msg } = JSON.parse(line);
+  return { level, text: msg };
+}
+
+const device = { device: 'macvtap0', index: 7 };
+const error = { code: 'EPERM', message: 'the kernel refused NEWTABLE t: EPERM' };
+
+it('says of an attachment which device, which policy, how long, and what was there before', () => {
+  const attached = {
+    event: 'attached',
+    ...device,
+    policy: 'p',
+    digest: 'd',
+    tables: [],
+    microseconds: 91,
+  } as const;
+  assert.deepEqual(logged({ ...attached, replaced: false, kept: false }), {
+    level: 'info',
+    text: 'macvtap0 (index 7) has policy p, 91 µs',
+  });
+  assert.match(logged({ ...attached, replaced: true, kept: false }).text, /in place of another/);
+  assert.match(logged({ ...attached, replaced: false, kept: true }).text, /already has/);
+});
+
+it('is loud about a device that nothing filters', () => {
+  assert.deepEqual(logged({ event: 'unmatched', ...device }), {
+    level: 'warn',
+    text: 'macvtap0 (index 7) matches no binding: it is NOT filtered',
+  });
+  const failed = { event: 'failed', ...device, policy: 'p', error } as const;
+  assert.equal(logged({ ...failed, closed: false }).level, 'error');
+  assert.match(logged({ ...failed, closed: false }).text, /EPERM; it is NOT filtered$/);
+  assert.match(logged({ ...failed, closed: true }).text, /EPERM; everything to and from it is dropped$/);
+});
+
+it('tells everything else at the level it deserves', () => {
+  const detached = {
+    event: 'detached',
+    ...device,
+    reason: 'gone',
+    tables: ['tapwall.7.t'],
+    microseconds: 5,
+  } as const;
+  const cases: [AgentEvent, string, RegExp][] = [
+    [detached, 'info', /gone: removed tapwall\.7\.t/],
+    [{ event: 'ready', devices: 1, attached: 1, microseconds: 9 }, 'info', /ready: 1 device, 1 filtered/],
+    [{ event: 'overflow', message: 'lost' }, 'warn', /lost/],
+    [{ event: 'warning', message: 'careful' }, 'warn', /careful/],
+    [
+      { event: 'reloaded', file: 'f', policies: 2, bindings: 3, microseconds: 4 },
+      'info',
+      /f: 2 policies, 3 bindings/,
+    ],
+    [{ event: 'reload-failed', file: 'f', error }, 'error', /f is not used, the old configuration stays/],
+    [{ event: 'stopped', detached: 0 }, 'info', /filters stay/],
+    [{ event: 'stopped', detached: 2 }, 'info', /2 devices detached/],
+  ];
+  for (const [event, level, text] of cases) {
+    assert.equal(logged(event).level, level, event.event);
+    assert.match(logged(event).text, text);
+  }
+});
