@@ -56,16 +56,20 @@ export const nestedField = <T extends object>(type: number, schema: Schema<T>): 
   encode: (value) => ({ type, flags: 0, nested: schema.encode(value) }),
 });
 
-/** A nest that holds a list; every entry is an attribute of type `entryType` with the given schema. */
+/**
+ * A nest that holds a list; every entry is an attribute of type `entryType` with the given schema.
+ * @param numbered reads entries of any type: libnftnl counts the elements of a set, and the kernel does not look.
+ */
 export const listField = <T extends object>(
   type: number,
   entryType: number,
   schema: Schema<T>,
+  { numbered = false } = {},
 ): Field<T[]> => ({
   type,
   parse: (attribute) =>
     parseAttributes(attribute.value).map((entry) => {
-      if (entry.type !== entryType) {
+      if (entry.type !== entryType && !numbered) {
         throw new TapwallError('MALFORMED_MESSAGE', `attribute ${entry.type} in a list of ${entryType}`);
       }
       return schema.parse(entry.value);

@@ -73,7 +73,7 @@ export const elementListSchema = schema<ElementList>(
     table: textField(NFTA_SET_ELEM_LIST_TABLE),
     set: textField(NFTA_SET_ELEM_LIST_SET),
     setId: be32Field(NFTA_SET_ELEM_LIST_SET_ID),
-    elements: listField(NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_LIST_ELEM, elementSchema),
+    elements: listField(NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_LIST_ELEM, elementSchema, { numbered: true }),
   },
   ['table', 'set'],
 );
