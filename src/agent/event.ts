@@ -31,7 +31,7 @@ export type AgentEvent =
       policy: string;
       digest: string;
       /** The kernel's names of the device's tables. */
-      tables: string[];
+      tables: readonly string[];
       /** True when the device had tables of tapwall before, which this replaced in the same transaction. */
       replaced: boolean;
       /** True when the tables were there and up to date, and nothing was sent. */
@@ -39,7 +39,7 @@ export type AgentEvent =
       /** From the moment the agent woke to the kernel's acknowledgement of the commit. */
       microseconds: number;
     } & EventDevice)
-  | ({ event: 'detached'; reason: DetachReason; tables: string[]; microseconds: number } & EventDevice)
+  | ({ event: 'detached'; reason: DetachReason; tables: readonly string[]; microseconds: number } & EventDevice)
   | ({ event: 'unmatched' } & EventDevice)
   | ({
       event: 'failed';
