@@ -39,7 +39,12 @@ export type AgentEvent =
       /** From the moment the agent woke to the kernel's acknowledgement of the commit. */
       microseconds: number;
     } & EventDevice)
-  | ({ event: 'detached'; reason: DetachReason; tables: readonly string[]; microseconds: number } & EventDevice)
+  | ({
+      event: 'detached';
+      reason: DetachReason;
+      tables: readonly string[];
+      microseconds: number;
+    } & EventDevice)
   | ({ event: 'unmatched' } & EventDevice)
   | ({
       event: 'failed';
