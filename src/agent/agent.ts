@@ -49,7 +49,12 @@ export class Agent extends EventEmitter<AgentEvents> {
     this.#commands = port1;
     port1.unref();
     const workerData: WorkerStart = { ...start, wakerFd: parts.waker.fd, commands: port2 };
-    this.#worker = new Worker(new URL('./worker.js', import.meta.url), { workerData, transferList: [port2] });
+    this.#worker = new Worker(new URL('./worker.js', import.meta.url), {
+      workerData,
+      transferList: [port2],
+      // Node refuses to start a worker from a file under an inherited --input-type, which `node -e` has.
+      execArgv: process.execArgv.filter((argument) => !argument.startsWith('--input-type')),
+    });
     process.once('exit', this.#onExit);
     this.#worker.on('message', (message: WorkerMessage) => this.#receive(message));
     this.#worker.on('error', (cause) => this.#fail(new TapwallError('UNKNOWN', cause.message, { cause })));
