@@ -75,6 +75,8 @@ export const NFTA_CHAIN_FLAGS = 10;
 export const NFTA_CHAIN_ID = 11;
 export const NFTA_CHAIN_USERDATA = 12;
 export const NFT_CHAIN_BASE = 0x1;
+/** An anonymous chain, `jump { … }` (5.9). */
+export const NFT_CHAIN_BINDING = 0x4;
 
 export const NFTA_HOOK_HOOKNUM = 1;
 export const NFTA_HOOK_PRIORITY = 2;
@@ -135,6 +137,7 @@ export const NFTA_SET_ELEM_EXPRESSIONS = 11;
 export const NFT_SET_ELEM_INTERVAL_END = 0x1;
 export const NFT_SET_ELEM_CATCHALL = 0x2;
 
+export const NFT_OBJECT_QUOTA = 2;
 export const NFTA_OBJ_TABLE = 1;
 export const NFTA_OBJ_NAME = 2;
 export const NFTA_OBJ_TYPE = 3;
