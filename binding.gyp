@@ -9,6 +9,7 @@
       'defines': [
         'NAPI_VERSION=8',
         'NAPI_DISABLE_CPP_EXCEPTIONS',
+        'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
         'TAPWALL_LIBNFTABLES_VERSION="<!(node native/find-libraries.mjs --modversion libnftables)"',
         'TAPWALL_LIBMNL_VERSION="<!(node native/find-libraries.mjs --modversion libmnl)"',
       ],

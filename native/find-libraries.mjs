@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { argv, exit, stderr, stdout } from 'node:process';
 import { fileURLToPath } from 'node:url';
 
-/** The same as TAPWALL_REQUIRES in CMakeLists.txt. */
+/** The same as in CMakeLists.txt. */
 const requires = ['libnftables >= 1.0', 'libmnl >= 1.0.4'];
 
 /** What to install, by distribution: the one message for every way the build can miss something. */

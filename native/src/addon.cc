@@ -13,17 +13,17 @@
 namespace tapwall {
 
 Addon::Addon(Napi::Env env, Napi::Object exports) {
-  const Napi::Function namespace_class = Namespace::Define(env);
-  namespace_class_ = Napi::Persistent(namespace_class);
-  DefineAddon(exports, {
-                           InstanceValue("Socket", Socket::Define(env), napi_enumerable),
-                           InstanceValue("Namespace", namespace_class, napi_enumerable),
-                           InstanceValue("Waker", Waker::Define(env), napi_enumerable),
-                           InstanceValue("wait", Napi::Function::New<Guarded<&Wait>>(env, "wait"), napi_enumerable),
-                           InstanceValue("runNftables", Napi::Function::New<Guarded<&RunNftables>>(env, "runNftables"),
-                                         napi_enumerable),
-                           InstanceValue("versions", Napi::Function::New<Guarded<&Versions>>(env, "versions"), napi_enumerable),
-                       });
+  Guard(env, [&] {
+    const Napi::Function namespace_class = Namespace::Define(env);
+    namespace_class_ = Napi::Persistent(namespace_class);
+    exports.Set("Socket", Socket::Define(env));
+    exports.Set("Namespace", namespace_class);
+    exports.Set("Waker", Waker::Define(env));
+    exports.Set("wait", Napi::Function::New<Guarded<&Wait>>(env, "wait"));
+    exports.Set("runNftables", Napi::Function::New<Guarded<&RunNftables>>(env, "runNftables"));
+    exports.Set("versions", Napi::Function::New<Guarded<&Versions>>(env, "versions"));
+    return exports;
+  });
 }
 
 Napi::Value Addon::NewNamespace(UniqueFd fd) {

@@ -8,11 +8,11 @@
 namespace tapwall {
 namespace {
 
-/** A property or an element: an accessor or a proxy may have thrown. */
+/** A property or an element: an accessor or a proxy may have thrown, or the worker is being terminated. */
 template <typename Key>
 Napi::Value GetFrom(Napi::Object object, Key key) {
   const Napi::Value value = object.Get(key);
-  if (object.Env().IsExceptionPending()) throw PendingException();
+  if (value.IsEmpty()) throw PendingException();
   return value;
 }
 
@@ -54,7 +54,9 @@ Bytes ReadBytes(Napi::Value value, const std::string& name) {
 std::vector<Napi::Value> ReadList(Napi::Value value, const std::string& name, uint32_t maximum_length) {
   if (!value.IsArray()) throw ArgumentFailure(name + " must be an array");
   const auto array = value.As<Napi::Array>();
-  const uint32_t length = array.Length();
+  uint32_t length;
+  // Not Napi::Array::Length(), for which an array has no elements when the worker is being terminated: wait() would block once more.
+  if (napi_get_array_length(value.Env(), value, &length) != napi_ok) throw PendingException();
   if (length > maximum_length) {
     throw ArgumentFailure(name + " must have at most " + std::to_string(maximum_length) + " elements");
   }

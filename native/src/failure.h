@@ -42,7 +42,10 @@ class ArgumentFailure : public std::invalid_argument {
   using std::invalid_argument::invalid_argument;
 };
 
-/** JavaScript that the addon called (a getter of an options object) threw: its exception is pending already. */
+/**
+ * Nothing to throw: JavaScript that the addon called (a getter of an options object) threw, and its exception is pending; or the worker is
+ * being terminated, when Node-API refuses what could run JavaScript.
+ */
 class PendingException : public std::exception {};
 
 }  // namespace tapwall

@@ -37,22 +37,17 @@ UniqueFd OpenNamespace(const std::string& path) {
 }  // namespace
 
 Napi::Function Namespace::Define(Napi::Env env) {
-  return DefineClass(env, kName,
+  return DefineClass(env,
                      {StaticMethod<&Namespace::Create>("create"), StaticMethod<&Namespace::Open>("open"),
                       Getter<&Namespace::GetFd>("fd"), Getter<&Namespace::GetInode>("inode"),
                       Method<&Namespace::Close>("close")});
 }
 
-Namespace::Namespace(const Napi::CallbackInfo& info) : Wrapped(info) {
-  Guard(info.Env(), [&] {
-    fd_ = Addon::Of(info.Env()).TakeNamespace();
-    if (!fd_) throw ArgumentFailure("A Namespace comes from Namespace.create() or Namespace.open(path)");
-    struct stat status;
-    Check(fstat(fd_.get(), &status), "fstat");
-    inode_ = status.st_ino;
-    Tag();
-    return Napi::Value();
-  });
+Namespace::Namespace(const Napi::CallbackInfo& info) : fd_(Addon::Of(info.Env()).TakeNamespace()) {
+  if (!fd_) throw ArgumentFailure("A Namespace comes from Namespace.create() or Namespace.open(path)");
+  struct stat status;
+  Check(fstat(fd_.get(), &status), "fstat");
+  inode_ = status.st_ino;
 }
 
 Napi::Value Namespace::Create(const Napi::CallbackInfo& info) { return New(info.Env(), CreateNamespace()); }

@@ -41,6 +41,9 @@ NftablesOptions ReadOptions(Napi::Value value) {
     throw ArgumentFailure("Exactly one of options.input and options.file must be a string, the other null");
   }
   read.variables = options.Strings("variables");
+  if (!read.variables.empty() && !read.file) {
+    throw ArgumentFailure("options.variables need options.file: as for nft -D, libnftables defines them for a file only");
+  }
   read.include_paths = options.Strings("includePaths");
   read.json = options.Boolean("json");
   read.dry_run = options.Boolean("dryRun");

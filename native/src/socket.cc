@@ -39,29 +39,27 @@ NetlinkSocketOptions ReadOptions(Napi::Value value) {
 }
 
 Napi::Value ToUint8Array(Napi::Env env, Bytes bytes) {
-  auto array = Napi::Uint8Array::New(env, bytes.size);
-  // Node refuses while the environment is being torn down, and for want of memory; either way its exception is pending.
-  if (array.IsEmpty() || env.IsExceptionPending()) throw PendingException();
-  if (bytes.size > 0) memcpy(array.Data(), bytes.data, bytes.size);
-  return array;
+  napi_value buffer;
+  napi_value array;
+  void* data;
+  // Node refuses in a worker that is being terminated, which has no use for an exception either.
+  if (napi_create_arraybuffer(env, bytes.size, &data, &buffer) != napi_ok ||
+      napi_create_typedarray(env, napi_uint8_array, bytes.size, buffer, 0, &array) != napi_ok) {
+    throw PendingException();
+  }
+  if (bytes.size > 0) memcpy(data, bytes.data, bytes.size);
+  return {env, array};
 }
 
 }  // namespace
 
 Napi::Function Socket::Define(Napi::Env env) {
-  return DefineClass(env, kName,
+  return DefineClass(env,
                      {Getter<&Socket::GetPortId>("portId"), Getter<&Socket::GetFd>("fd"), Method<&Socket::Transact>("transact"),
                       Method<&Socket::Dump>("dump"), Method<&Socket::Receive>("receive"), Method<&Socket::Close>("close")});
 }
 
-Socket::Socket(const Napi::CallbackInfo& info) : Wrapped(info) {
-  Guard(info.Env(), [&] {
-    socket_.emplace(ReadOptions(info[0]));
-    port_id_ = socket_->port_id();
-    Tag();
-    return Napi::Value();
-  });
-}
+Socket::Socket(const Napi::CallbackInfo& info) : socket_(ReadOptions(info[0])), port_id_(socket_->port_id()) {}
 
 Napi::Value Socket::GetPortId(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), port_id_); }
 

@@ -35,7 +35,7 @@ class Socket : public Wrapped<Socket> {
   NetlinkSocket& Open(const char* syscall);
 
   std::optional<NetlinkSocket> socket_;
-  uint32_t port_id_ = 0;
+  uint32_t port_id_;
 };
 
 }  // namespace tapwall

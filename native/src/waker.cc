@@ -6,17 +6,11 @@
 namespace tapwall {
 
 Napi::Function Waker::Define(Napi::Env env) {
-  return DefineClass(env, kName,
+  return DefineClass(env,
                      {Getter<&Waker::GetFd>("fd"), Method<&Waker::Signal>("signal"), Method<&Waker::Close>("close")});
 }
 
-Waker::Waker(const Napi::CallbackInfo& info) : Wrapped(info) {
-  Guard(info.Env(), [&] {
-    fd_.Reset(Check(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd"));
-    Tag();
-    return Napi::Value();
-  });
-}
+Waker::Waker(const Napi::CallbackInfo&) : fd_(Check(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")) {}
 
 Napi::Value Waker::GetFd(const Napi::CallbackInfo& info) {
   if (!fd_) throw SystemCallFailure(EBADF, "poll", "the waker was closed");

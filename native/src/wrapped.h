@@ -3,6 +3,8 @@
 
 #include <napi.h>
 
+#include <initializer_list>
+#include <memory>
 #include <string>
 
 #include "failure.h"
@@ -11,49 +13,80 @@
 namespace tapwall {
 
 /**
- * The base of the classes JavaScript sees. T has `static constexpr napi_type_tag kTypeTag` and `static constexpr const char* kName`.
+ * The base of the classes JavaScript sees. T has a constructor `T(const Napi::CallbackInfo&)`, a `static constexpr napi_type_tag kTypeTag` and a
+ * `static constexpr const char* kName`.
  *
- * `this` is whatever the caller makes it (`Object.getOwnPropertyDescriptor(Waker.prototype, 'fd').get.call(socket)`), and napi_unwrap
- * hands out the pointer of any wrapped object, whatever its class. So every member is defined through the functions here, which
- * compare the type tag (napi_check_object_type_tag) before they believe the pointer.
+ * In place of Napi::ObjectWrap, for two reasons:
+ * - `this` is whatever the caller makes it (`Object.getOwnPropertyDescriptor(Waker.prototype, 'fd').get.call(socket)`), and napi_unwrap hands
+ *   out the pointer of any wrapped object, whatever its class. Here every member compares the type tag (napi_check_object_type_tag)
+ *   before it believes the pointer.
+ * - A constructor may throw like any other of C++, and nothing is leaked if it does, or if Node refuses to tie the object to the JavaScript
+ *   one because the worker is being terminated.
  */
 template <typename T>
-class Wrapped : public Napi::ObjectWrap<T> {
+class Wrapped {
  public:
-  /** The C++ object behind a JavaScript value. */
+  Wrapped(const Wrapped&) = delete;
+  Wrapped& operator=(const Wrapped&) = delete;
+
+  /** The C++ object behind a JavaScript value. It lives as long as the value. */
   static T& From(Napi::Value value, const char* name) {
-    if (value.IsObject()) {
-      const auto object = value.As<Napi::Object>();
-      if (object.CheckTypeTag(&T::kTypeTag)) return *T::Unwrap(object);
+    const napi_env env = value.Env();
+    bool tagged = false;
+    void* object = nullptr;
+    if (value.IsObject() && napi_check_object_type_tag(env, value, &T::kTypeTag, &tagged) == napi_ok && tagged &&
+        napi_unwrap(env, value, &object) == napi_ok) {
+      return *static_cast<T*>(object);
     }
     throw ArgumentFailure(std::string(name) + " must be a " + T::kName);
   }
 
  protected:
-  using Descriptor = Napi::ClassPropertyDescriptor<T>;
+  Wrapped() = default;
+  ~Wrapped() = default;
 
-  explicit Wrapped(const Napi::CallbackInfo& info) : Napi::ObjectWrap<T>(info) {}
-
-  /** Called at the end of a constructor that succeeded: from then on `From` accepts the object. */
-  void Tag() const { this->Value().TypeTag(&T::kTypeTag); }
+  static Napi::Function DefineClass(Napi::Env env, std::initializer_list<napi_property_descriptor> members) {
+    napi_value constructor;
+    const napi_status status = napi_define_class(env, T::kName, NAPI_AUTO_LENGTH, &Construct, nullptr, members.size(),
+                                                 members.begin(), &constructor);
+    if (status != napi_ok) throw PendingException();
+    return {env, constructor};
+  }
 
   template <Napi::Value (T::*method)(const Napi::CallbackInfo&)>
-  static Descriptor Method(const char* name) {
-    return {{name, nullptr, &CallMember<method>, nullptr, nullptr, nullptr, napi_default_method, nullptr}};
+  static napi_property_descriptor Method(const char* name) {
+    return {name, nullptr, &CallMember<method>, nullptr, nullptr, nullptr, napi_default_method, nullptr};
   }
 
   template <Napi::Value (T::*getter)(const Napi::CallbackInfo&)>
-  static Descriptor Getter(const char* name) {
-    return {{name, nullptr, nullptr, &CallMember<getter>, nullptr, nullptr, napi_configurable, nullptr}};
+  static napi_property_descriptor Getter(const char* name) {
+    return {name, nullptr, nullptr, &CallMember<getter>, nullptr, nullptr, napi_configurable, nullptr};
   }
 
   template <Napi::Value (*function)(const Napi::CallbackInfo&)>
-  static Descriptor StaticMethod(const char* name) {
+  static napi_property_descriptor StaticMethod(const char* name) {
     constexpr auto attributes = static_cast<napi_property_attributes>(napi_static | napi_default_method);
-    return {{name, nullptr, &CallFunction<function>, nullptr, nullptr, nullptr, attributes, nullptr}};
+    return {name, nullptr, &CallFunction<function>, nullptr, nullptr, nullptr, attributes, nullptr};
   }
 
  private:
+  static napi_value Construct(napi_env env, napi_callback_info raw) {
+    const Napi::CallbackInfo info(env, raw);
+    return Guard(env, [&]() -> Napi::Value {
+      if (!info.IsConstructCall()) throw ArgumentFailure(std::string(T::kName) + " must be called with new");
+      auto object = std::make_unique<T>(info);
+      if (napi_type_tag_object(env, info.This(), &T::kTypeTag) != napi_ok ||
+          napi_wrap(env, info.This(), object.get(), &Finalize, nullptr, nullptr) != napi_ok) {
+        throw PendingException();
+      }
+      object.release();
+      return info.This();
+    });
+  }
+
+  /** After the JavaScript object was collected, or as the environment ends. */
+  static void Finalize(napi_env, void* object, void*) { delete static_cast<T*>(object); }
+
   template <Napi::Value (T::*member)(const Napi::CallbackInfo&)>
   static napi_value CallMember(napi_env env, napi_callback_info raw) {
     const Napi::CallbackInfo info(env, raw);
