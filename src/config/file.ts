@@ -65,7 +65,7 @@ function notUtf8(bytes: Buffer, file: string): Problem {
     end = bytes.indexOf(0x0a, start);
   }
   const bad = bytes.subarray(start, end === -1 ? undefined : end);
-  const isUtf16 = bytes.readUInt16BE(0) === 0xfffe || bytes.readUInt16BE(0) === 0xfeff;
+  const isUtf16 = ['fffe', 'feff'].includes(bytes.toString('hex', 0, 2));
   return {
     message: isUtf16 ? 'this is UTF-16: a configuration must be UTF-8' : 'a byte that is not UTF-8',
     location: { file, line, column: validUnits(bad) + 1 },

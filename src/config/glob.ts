@@ -1,4 +1,3 @@
-import picomatch from 'picomatch';
 import { quote } from './suggest.js';
 
 /** One element of a glob without braces. */
@@ -9,7 +8,9 @@ export type GlobPart =
   /** `?` */
   | { kind: 'one' }
   /** `[a-z]`, `[!a-z]` */
-  | { kind: 'class'; negated: boolean; ranges: readonly (readonly [first: string, last: string])[] };
+  | { kind: 'class'; negated: boolean; ranges: readonly CodePointRange[] };
+
+export type CodePointRange = readonly [first: number, last: number];
 
 export type GlobAlternative = readonly GlobPart[];
 
@@ -86,7 +87,7 @@ class GlobParser {
   #class(): GlobPart {
     const negated = this.#peek() === '!' || this.#peek() === '^';
     if (negated) this.#next++;
-    const ranges: [string, string][] = [];
+    const ranges: CodePointRange[] = [];
     // A `]` that comes first is a member: `[]a]`.
     while (ranges.length === 0 || this.#peek() !== ']') {
       const first = this.#member();
@@ -95,8 +96,9 @@ class GlobParser {
       const isRange = this.#peek() === '-' && this.#peek(1) !== ']' && this.#peek(1) !== undefined;
       if (isRange) this.#next++;
       const last = isRange ? this.#member() : first;
-      if (last < first) throw new GlobFlaw(`the range ${quote(`${first}-${last}`)} runs backwards`);
-      ranges.push([first, last]);
+      const range = [first.codePointAt(0) ?? 0, last.codePointAt(0) ?? 0] as const;
+      if (range[1] < range[0]) throw new GlobFlaw(`the range ${quote(`${first}-${last}`)} runs backwards`);
+      ranges.push(range);
     }
     this.#next++;
     return { kind: 'class', negated, ranges };
@@ -105,7 +107,6 @@ class GlobParser {
   #member(): string {
     const character = this.#peek();
     if (character === undefined) throw new GlobFlaw('a `[` without its `]`');
-    if (character.length > 1) throw new GlobFlaw(`${quote(character)} cannot stand in brackets`);
     this.#next++;
     return character;
   }
@@ -132,55 +133,56 @@ function multiply(left: readonly GlobAlternative[], right: readonly GlobAlternat
   return left.flatMap((head) => right.map((tail) => tail.reduce(append, head)));
 }
 
-/**
- * picomatch matches paths: it gives `/`, a leading dot, `!` and `./` a meaning of their own. Names and aliases
- * are no paths, so `/` is exchanged for a character that Unicode assigns to nothing, and both sides get a
- * harmless start.
- */
-const START = '=';
-const SLASH = '\uffff';
-const withoutSlashes = (text: string): string => text.replaceAll('/', SLASH);
-
 /** A test for whether a name or an alias matches. Compile once, test often. */
-export function compileGlob(glob: Glob): (text: string) => boolean {
-  const texts = glob.alternatives.map(literalText);
-  const literals = new Set(texts.filter((text) => text !== undefined));
-  const patterns = glob.alternatives.filter((_, index) => texts[index] === undefined).map(toPicomatch);
-  if (patterns.length === 0) return (text) => literals.has(text);
-  const matches = picomatch(patterns, {
-    dot: true,
-    noextglob: true,
-    noglobstar: true,
-    nobrace: true,
-    nonegate: true,
-    literalBrackets: false,
-    windows: false,
-  });
-  return (text) => literals.has(text) || matches(START + withoutSlashes(text));
+export function compileGlob({ alternatives }: Glob): (text: string) => boolean {
+  const texts = alternatives.map(literalText);
+  const literals = new Set(texts);
+  const patterns = alternatives.filter((_, index) => texts[index] === undefined);
+  return (text) => literals.has(text) || patterns.some((parts) => matchesParts(parts, text));
 }
 
-function toPicomatch(parts: GlobAlternative): string {
-  return START + parts.map(partToPicomatch).join('');
-}
-
-function partToPicomatch(part: GlobPart): string {
-  switch (part.kind) {
-    case 'literal':
-      return escapeSpecials(withoutSlashes(part.text));
-    case 'any':
-      return '*';
-    case 'one':
-      return '?';
-    case 'class': {
-      const ranges = part.ranges.map(([first, last]) => `${escapeSpecials(first)}-${escapeSpecials(last)}`);
-      const slash = part.ranges.some(([first, last]) => first <= '/' && '/' <= last) ? SLASH : '';
-      return `[${part.negated ? '^' : ''}${ranges.join('')}${slash}]`;
+/**
+ * Not a regular expression, which can take exponential time, and not a matcher of paths, to which `/`, a leading
+ * dot or `!` mean something: if a part does not match, only the last `*` has to take one character more.
+ */
+function matchesParts(parts: GlobAlternative, text: string): boolean {
+  let index = 0;
+  let at = 0;
+  let afterStar: { index: number; at: number } | undefined;
+  for (;;) {
+    const part = parts[index];
+    if (part?.kind === 'any') {
+      index++;
+      afterStar = { index, at };
+      continue;
     }
+    const length = part ? matchedLength(part, text, at) : undefined;
+    if (length !== undefined) {
+      index++;
+      at += length;
+      continue;
+    }
+    if (part === undefined && at === text.length) return true;
+    if (afterStar === undefined || afterStar.at >= text.length) return false;
+    afterStar.at++;
+    ({ index, at } = afterStar);
   }
 }
 
-function escapeSpecials(text: string): string {
-  return text.replace(/[^A-Za-z0-9\u0080-\uffff]/g, '\\$&');
+/** How much of `text` the part takes from `at` on; undefined if it does not match there. */
+function matchedLength(
+  part: Exclude<GlobPart, { kind: 'any' }>,
+  text: string,
+  at: number,
+): number | undefined {
+  if (part.kind === 'literal') return text.startsWith(part.text, at) ? part.text.length : undefined;
+  const codePoint = text.codePointAt(at);
+  if (codePoint === undefined) return undefined;
+  if (part.kind === 'class') {
+    const isMember = part.ranges.some(([first, last]) => first <= codePoint && codePoint <= last);
+    if (isMember === part.negated) return undefined;
+  }
+  return codePoint > 0xffff ? 2 : 1;
 }
 
 /** The one text that the alternative matches; undefined if it matches more than one. */

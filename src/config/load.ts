@@ -47,7 +47,9 @@ export function parseConfiguration(text: string, file: string): Configuration {
   }
   const reader = new ConfigurationReader(source);
   const configuration = reader.read(root);
-  problems.push(...reader.problems);
+  // What YAML could not give a value for, the schema finds missing in the same place.
+  const toldOf = new Set(problems.map(placeOf));
+  problems.push(...reader.problems.filter((problem) => !toldOf.has(placeOf(problem))));
   if (problems.length > 0) throw sourceError(problems);
   return { ...configuration, warnings: inOrder(configuration.warnings) };
 }
@@ -73,10 +75,14 @@ function sourceError(problems: readonly Problem[]): SourceError {
 function inOrder(problems: readonly Problem[]): Problem[] {
   const sorted = [...problems].sort((left, right) => compare(left.location, right.location));
   const seen = new Set<string>();
-  return sorted.filter(({ location, message }) => {
-    const identity = `${location?.line}:${location?.column}:${message}`;
+  return sorted.filter((problem) => {
+    const identity = `${placeOf(problem)}:${problem.message}`;
     return !seen.has(identity) && seen.add(identity);
   });
+}
+
+function placeOf({ location }: Problem): string {
+  return `${location?.line}:${location?.column}`;
 }
 
 function compare(left: Problem['location'], right: Problem['location']): number {

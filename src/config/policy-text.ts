@@ -13,6 +13,23 @@ export function readPolicyText(text: string, scalar: LocatedScalar, source: Sour
   return { text, location, sourceLine: source.line(location.line), verbatim };
 }
 
+/** True if the user wrote on several lines what nft will see on fewer. */
+export function joinsLines(
+  { text, verbatim }: PolicyText,
+  scalar: LocatedScalar,
+  source: SourceText,
+): boolean {
+  if (verbatim) return false;
+  const written = source.text.slice(scalar.span.start, scalar.span.end);
+  // The line of the `>` itself is not part of the text.
+  const content = scalar.style === 'BLOCK_FOLDED' ? written.slice(written.indexOf('\n')) : written;
+  return countLines(content) > countLines(text);
+}
+
+function countLines(text: string): number {
+  return text.split('\n').filter((line) => line.trim() !== '').length;
+}
+
 /** The text of a `|` block begins on the line after the `|`, and all of its lines are indented alike. */
 function readLiteralBlock(text: string, start: number, source: SourceText): PolicyText {
   const firstLine = source.location(start).line + 1;

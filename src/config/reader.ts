@@ -12,7 +12,7 @@ import {
 } from './configuration.js';
 import { checkPart, type Part } from './issue.js';
 import { normaliseMac } from './mac-address.js';
-import { readPolicyText } from './policy-text.js';
+import { joinsLines, readPolicyText } from './policy-text.js';
 import { findUnreachable, type PlacedBinding } from './reachability.js';
 import { bindingSchema, devicesSchema, policySchema, topSchema } from './schema.js';
 import type { SourceText } from './source.js';
@@ -146,8 +146,7 @@ export class ConfigurationReader {
     if (value?.kind !== 'scalar' || typeof value.value !== 'string') return undefined;
     const policyText = readPolicyText(value.value, value, this.#source);
     this.problems.push(...checkChainText(policyText));
-    const written = this.#source.text.slice(value.span.start, value.span.end);
-    if (!policyText.verbatim && !value.value.trimEnd().includes('\n') && written.trimEnd().includes('\n')) {
+    if (joinsLines(policyText, value, this.#source)) {
       this.#warnings.push(
         this.#source.problem(
           value.span,

@@ -37,9 +37,10 @@ export class SourceText {
 
   /** The line, counted from 1, without its line break. */
   line(number: number): string {
-    const start = this.#startOf(number - 1);
-    const end = this.text.indexOf('\n', start);
-    return this.text.slice(start, end === -1 ? undefined : end).replace(/\r$/, '');
+    const last = number >= this.#lineStarts.length;
+    const end = last ? this.text.length : this.#startOf(number) - 1;
+    const line = this.text.slice(this.#startOf(number - 1), end);
+    return line.endsWith('\r') ? line.slice(0, -1) : line;
   }
 
   problem(span: Span, message: string, hint?: string): Problem {

@@ -61,7 +61,7 @@ const MOST_ALIASED_VALUES = 10_000;
 const TEXT_OF_ONE_VALUE = 1000;
 
 export interface YamlResult {
-  /** Undefined when the text is no YAML: then what it means would be a guess. */
+  /** Undefined when the text is no YAML or too much of it: then what it means would be a guess. */
   root: Located | undefined;
   problems: Problem[];
 }
@@ -92,7 +92,7 @@ export function readYaml(source: SourceText): YamlResult {
   }
   const locator = new Locator(source);
   const root = locator.locate(first.contents);
-  return { root, problems: locator.problems };
+  return { root: locator.isExhausted ? undefined : root, problems: locator.problems };
 }
 
 /** The tokens of the text, or the reason why there are too many to go on. */
@@ -139,10 +139,14 @@ class Locator {
   readonly #source: SourceText;
   #aliasDepth = 0;
   #aliasedValues = 0;
-  #exhausted = false;
 
   constructor(source: SourceText) {
     this.#source = source;
+  }
+
+  /** From here on aliases are not followed. */
+  get isExhausted(): boolean {
+    return this.#aliasedValues > MOST_ALIASED_VALUES;
   }
 
   locate(node: Node): Located {
@@ -170,17 +174,14 @@ class Locator {
     if (target === undefined)
       return this.#refuse(span, `there is no anchor ${quote(`&${anchor}`)} before this alias`, nothing);
     if (this.#open.has(target)) return this.#refuse(span, 'this alias contains itself', nothing);
-    if (this.#exhausted) return nothing;
+    if (this.isExhausted) return nothing;
     this.#aliasDepth++;
     const located = this.locate(target);
     this.#aliasDepth--;
-    if (this.#aliasedValues <= MOST_ALIASED_VALUES || this.#exhausted) return located;
-    this.#exhausted = true;
-    return this.#refuse(
-      span,
-      `the aliases up to here stand for more than ${MOST_ALIASED_VALUES} values`,
-      nothing,
-    );
+    if (this.isExhausted && this.#aliasDepth === 0) {
+      this.#refuse(span, `the aliases up to here stand for more than ${MOST_ALIASED_VALUES} values`, nothing);
+    }
+    return located;
   }
 
   #entries(pairs: readonly Pair<Node, Node | null>[]): Map<string, LocatedEntry> {
