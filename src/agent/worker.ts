@@ -8,6 +8,7 @@ import { linuxKernel } from '../kernel/linux.js';
 import type { AgentEvent } from './event.js';
 import { AgentLoop, eventError } from './loop.js';
 import type { Plan } from './plan.js';
+import { Rehearsal } from './rehearsal.js';
 
 export interface WorkerStart {
   plan: Plan;
@@ -30,6 +31,7 @@ function run({ plan, namespacePath, wakerFd, commands }: WorkerStart): void {
   const namespace = namespacePath === undefined ? undefined : kernel.openNamespace(namespacePath);
   const emit = (event: AgentEvent) => post({ event });
   const loop = new AgentLoop(plan, { kernel, namespace, wakerFd, emit });
+  const rehearsal = new Rehearsal(kernel, plan);
   // The sockets hold the namespace from here on.
   namespace?.close();
   loop.start();
@@ -42,6 +44,7 @@ function run({ plan, namespacePath, wakerFd, commands }: WorkerStart): void {
         continue;
       }
       loop.stop({ detach: message.detach });
+      rehearsal.close();
       commands.close();
       return;
     }
