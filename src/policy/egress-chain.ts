@@ -128,11 +128,19 @@ function chainNamedBy(command: Statement): string | undefined {
   return rest[0] && `${table} ${rest[0].text}`;
 }
 
-/** Looks at the chain's own statements only: inner braces hold sets and anonymous chains. */
+/** Looks at the chain's own words only: inner braces hold sets and anonymous chains. */
 function isOnEgress(statement: Statement): boolean {
-  return statements(insideBraces(statement)).some((own) =>
-    own.some(({ text }, index) => text === 'hook' && own[index + 1]?.text === 'egress'),
-  );
+  const own = outsideBraces(insideBraces(statement));
+  return own.some(({ text }, index) => text === 'hook' && own[index + 1]?.text === 'egress');
+}
+
+function outsideBraces(tokens: Statement): Statement {
+  let depth = 0;
+  return tokens.filter(({ text }) => {
+    if (text === '{') depth++;
+    if (text === '}') depth--;
+    return depth === 0;
+  });
 }
 
 /** From behind the first `{` to before the last `}`. */

@@ -114,6 +114,7 @@ test('no device reaches a binding that was refused as unreachable', () => {
             policy: 'p',
             location: { file: 'f', line: index + 4, column: 3 },
           }));
+        fc.pre(bindings.length > 0);
         const text = withBindings(...bindings.map(({ location: _, ...one }) => JSON.stringify(one)));
         const refused = new Set<number | undefined>();
         try {
