@@ -64,6 +64,14 @@ function chooseMarkers(source: PolicySource, links: readonly string[]): Markers 
   };
 }
 
+const AS_ROOT =
+  'An ordinary user cannot send so large a ruleset at once (net.core.wmem_max); compile or check it as root.';
+
+/** The kernel's words for EMSGSIZE: only root may raise a socket's send buffer past the limit (socket(7)). */
+function tooLongForUser(error: string): boolean {
+  return error.includes('Message too long') && process.geteuid?.() !== 0;
+}
+
 function readIncludedLine(file: string, line: number): string | undefined {
   try {
     return readFileSync(file, 'utf8').split('\n')[line - 1];
@@ -105,6 +113,7 @@ export class Compiler {
           throw new SourceError(
             'POLICY',
             diagnostics.map(({ meant: _, ...problem }) => problem),
+            tooLongForUser(answer.error) ? { hint: AS_ROOT } : {},
           );
         }
         links.push(link);
