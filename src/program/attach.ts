@@ -1,42 +1,91 @@
 import { TapwallError } from '../error.js';
 import { leaf } from '../netlink/attribute.js';
-import { cString, HOST_LITTLE_ENDIAN, viewOf } from '../netlink/bytes.js';
+import { cString, HOST_LITTLE_ENDIAN, utf8, viewOf } from '../netlink/bytes.js';
 import { NLM_F_ACK } from '../netlink/constants.js';
 import { encodeRequest } from '../netlink/message.js';
 import { type Batch, batchBegin, batchEnd, encodeBatch, type Operation } from '../nftables/batch.js';
 import { NFT_MSG_DELTABLE, NFT_MSG_NEWTABLE, NFTA_TABLE_NAME } from '../nftables/constants.js';
 import { nftablesRequest } from '../nftables/message.js';
 import { type Layout, layOut, type Poke, type Shape } from './layout.js';
-import { deviceTableName } from './name.js';
-import type { Program } from './program.js';
+import { deviceTableName, deviceTableTemplate } from './name.js';
+import type { Program, ProgramMessage } from './program.js';
 import { originByte } from './record.js';
 import { type DeviceFacts, MAC_SLOT_LENGTH, NAME_SLOT_LENGTH } from './slot.js';
 
-/** A program has few shapes: names of a host's devices have two or three lengths, indexes as many digits. */
-const layouts = new WeakMap<Program, Map<string, Layout>>();
+/** What deletes a table whether or not it is there. */
+const CLEARING = [
+  [NFT_MSG_NEWTABLE, 'NEWTABLE'],
+  [NFT_MSG_DELTABLE, 'DELTABLE'],
+] as const;
 
-function layoutFor(program: Program, shape: Shape): Layout {
+/** Where the sequence number is in a message (struct nlmsghdr). */
+const SEQUENCE_AT = 8;
+
+/** The transaction's frame, less the sequence numbers. */
+const BEGIN = batchBegin(0);
+const END = batchEnd(0);
+
+/** A program laid out for one shape, with all in place that does not depend on the device. */
+interface Prepared extends Layout {
+  labels: readonly string[];
+}
+
+/** A program has few shapes: names of a host's devices have two or three lengths, indexes as many digits. */
+const prepared = new WeakMap<Program, Map<string, Prepared>>();
+
+function preparedFor(program: Program, shape: Shape): Prepared {
   const key = `${shape.nameLength}.${shape.indexLength}`;
-  let byShape = layouts.get(program);
+  let byShape = prepared.get(program);
   if (!byShape) {
     byShape = new Map();
-    layouts.set(program, byShape);
+    prepared.set(program, byShape);
   }
   let layout = byShape.get(key);
   if (!layout) {
-    layout = layOut(program.messages, shape);
+    layout = prepare(program, shape);
     byShape.set(key, layout);
   }
   return layout;
 }
 
+/** The tables cleared, and the program's messages: all but the transaction's frame. */
+function prepare(program: Program, shape: Shape): Prepared {
+  const messages = [...program.tables.flatMap(clearOwnTable), ...program.messages];
+  const { bytes, pokes, messages: starts } = layOut(messages, shape);
+  const digest = utf8(program.digest);
+  for (const place of pokes) if (place.kind === 'digest') bytes.set(digest, place.offset);
+  const last = starts.at(-1);
+  if (last !== undefined) {
+    const view = viewOf(bytes);
+    const flags = view.getUint16(last + 6, HOST_LITTLE_ENDIAN);
+    view.setUint16(last + 6, flags | NLM_F_ACK, HOST_LITTLE_ENDIAN);
+  }
+  return {
+    bytes,
+    pokes: pokes.filter(({ kind }) => kind !== 'digest'),
+    messages: starts,
+    labels: messages.map(({ label }) => label),
+  };
+}
+
 /** Deletes a table whether or not it is there, on any kernel: nothing is tried to see if it fails. */
 function clearTable(name: string): Operation[] {
   const attributes = [leaf(NFTA_TABLE_NAME, cString(name))];
-  return [
-    { request: nftablesRequest(NFT_MSG_NEWTABLE, 0, attributes), label: `NEWTABLE ${name}` },
-    { request: nftablesRequest(NFT_MSG_DELTABLE, 0, attributes), label: `DELTABLE ${name}` },
-  ];
+  return CLEARING.map(([operation, word]) => ({
+    request: nftablesRequest(operation, 0, attributes),
+    label: `${word} ${name}`,
+  }));
+}
+
+/** The same for a table of the program, whose name depends on the device. */
+function clearOwnTable(table: string): ProgramMessage[] {
+  const attributes = [{ type: NFTA_TABLE_NAME, flags: 0, text: deviceTableTemplate(table) }];
+  return CLEARING.map(([operation, word]) => ({
+    operation,
+    flags: 0,
+    label: `${word} ${table}`,
+    attributes,
+  }));
 }
 
 function indexOf(facts: DeviceFacts, link: string | undefined): number {
@@ -54,30 +103,35 @@ function indexOf(facts: DeviceFacts, link: string | undefined): number {
   return index;
 }
 
-function poke(target: Buffer, view: DataView, place: Poke, program: Program, facts: DeviceFacts): void {
-  switch (place.kind) {
-    case 'text':
-      target.write(place.slot === 'name' ? facts.name : String(facts.index), place.offset);
-      break;
-    case 'name':
-      target.write(facts.name, place.offset, NAME_SLOT_LENGTH);
-      break;
-    case 'mac':
-      target.write(facts.mac, place.offset, MAC_SLOT_LENGTH);
-      break;
-    case 'digest':
-      target.write(program.digest, place.offset);
-      break;
-    case 'origin':
-      target[place.offset] = originByte(facts.origin);
-      break;
-    case 'index':
-      view.setUint32(
-        place.offset,
-        indexOf(facts, place.link) + place.add,
-        place.order === 'host' && HOST_LITTLE_ENDIAN,
-      );
-      break;
+/** Writes a device's facts into a copy of what was prepared. */
+function fill(target: Uint8Array, pokes: readonly Poke[], facts: DeviceFacts): void {
+  const view = viewOf(target);
+  // Each stands in several places, and is encoded once.
+  const name = Buffer.from(facts.name);
+  const index = Buffer.from(String(facts.index));
+  const fixedName = name.subarray(0, NAME_SLOT_LENGTH);
+  const mac = Buffer.from(facts.mac).subarray(0, MAC_SLOT_LENGTH);
+  for (const place of pokes) {
+    const { offset } = place;
+    switch (place.kind) {
+      case 'text':
+        target.set(place.slot === 'name' ? name : index, offset);
+        break;
+      case 'name':
+        target.set(fixedName, offset);
+        break;
+      case 'mac':
+        target.set(mac, offset);
+        break;
+      case 'origin':
+        target[offset] = originByte(facts.origin);
+        break;
+      case 'index': {
+        const value = indexOf(facts, place.link) + place.add;
+        view.setUint32(offset, value, place.order === 'host' && HOST_LITTLE_ENDIAN);
+        break;
+      }
+    }
   }
 }
 
@@ -99,36 +153,40 @@ export function attachBatch(
   obsolete: readonly string[] = [],
 ): Batch {
   const shape: Shape = { nameLength: Buffer.byteLength(facts.name), indexLength: String(facts.index).length };
-  const layout = layoutFor(program, shape);
-  const names = program.tables.map((table) => deviceTableName(facts.index, table));
-  const cleared = [...obsolete.filter((name) => !names.includes(name)), ...names].flatMap(clearTable);
-  let sequence = firstSequence;
-  const head = [batchBegin(sequence++), ...cleared.map(({ request }) => encodeRequest(request, sequence++))];
-  const headLength = head.reduce((sum, part) => sum + part.length, 0);
-  const tail = batchEnd(sequence + layout.messages.length);
-  const bytes = Buffer.alloc(headLength + layout.bytes.length + tail.length);
-  let offset = 0;
+  const layout = preparedFor(program, shape);
+  const others = clearOthers(program, facts, obsolete);
+  let sequence = firstSequence + 1;
+  const head = others.map(({ request }) => encodeRequest(request, sequence++));
+  const bodyAt = head.reduce((length, part) => length + part.length, BEGIN.length);
+  const endAt = bodyAt + layout.bytes.length;
+  // Every byte is written below.
+  const bytes = Buffer.allocUnsafe(endAt + END.length);
+  bytes.set(BEGIN);
+  let offset = BEGIN.length;
   for (const part of head) {
     bytes.set(part, offset);
     offset += part.length;
   }
-  bytes.set(layout.bytes, headLength);
-  bytes.set(tail, headLength + layout.bytes.length);
+  bytes.set(layout.bytes, bodyAt);
+  bytes.set(END, endAt);
 
-  const body = bytes.subarray(headLength, headLength + layout.bytes.length);
-  const view = viewOf(body);
-  for (const place of layout.pokes) poke(body, view, place, program, facts);
-  for (const start of layout.messages) view.setUint32(start + 8, sequence++, HOST_LITTLE_ENDIAN);
-  const last = layout.messages.at(-1);
-  if (last !== undefined) {
-    const flags = view.getUint16(last + 6, HOST_LITTLE_ENDIAN);
-    view.setUint16(last + 6, flags | NLM_F_ACK, HOST_LITTLE_ENDIAN);
+  fill(bytes.subarray(bodyAt, endAt), layout.pokes, facts);
+  const view = viewOf(bytes);
+  view.setUint32(SEQUENCE_AT, firstSequence, HOST_LITTLE_ENDIAN);
+  for (const start of layout.messages) {
+    view.setUint32(bodyAt + start + SEQUENCE_AT, sequence++, HOST_LITTLE_ENDIAN);
   }
-  return {
-    bytes,
-    firstSequence,
-    labels: [...cleared.map(({ label }) => label), ...program.messages.map(({ label }) => label)],
-  };
+  view.setUint32(endAt + SEQUENCE_AT, sequence, HOST_LITTLE_ENDIAN);
+  const labels =
+    others.length === 0 ? layout.labels : [...others.map(({ label }) => label), ...layout.labels];
+  return { bytes, firstSequence, labels };
+}
+
+/** Clears what the device has and the program does not make anew; most devices have nothing. */
+function clearOthers(program: Program, facts: DeviceFacts, obsolete: readonly string[]): Operation[] {
+  if (obsolete.length === 0) return [];
+  const own = new Set(program.tables.map((table) => deviceTableName(facts.index, table)));
+  return obsolete.filter((name) => !own.has(name)).flatMap(clearTable);
 }
 
 /** The transaction that removes tables, whether they are there or not. */
