@@ -1,0 +1,131 @@
+import { TapwallError } from '../error.js';
+import { parseAttributes, readBe32 } from '../netlink/attribute.js';
+import { NLM_F_ACK, NLM_F_REQUEST } from '../netlink/constants.js';
+import { errnoName } from '../netlink/error.js';
+import type { Message } from '../netlink/message.js';
+import type { HookDevice } from '../nftables/chain.js';
+import { NFNL_BATCH_GENID, NFNL_MSG_BATCH_END } from '../nftables/constants.js';
+import { NFGENMSG_LENGTH } from '../nftables/message.js';
+import { type Answer, acknowledge, Refusal } from './fake-answer.js';
+import { Draft } from './fake-draft.js';
+import { Dump } from './fake-dump.js';
+import { describeOperation, type FakeOperation } from './fake-operation.js';
+import { type FakeTable, snapshot, type Tables } from './fake-table.js';
+
+/** One transaction that the fake kernel was sent. */
+export interface FakeTransaction {
+  /** Inode of the network namespace it was for. */
+  namespace: bigint;
+  /** In the order in which they were sent, without BATCH_BEGIN and BATCH_END. */
+  operations: FakeOperation[];
+}
+
+/** A transaction of which nothing came into force. */
+export interface FakeRefusal extends FakeTransaction {
+  /** The name of the first error: `ENOENT`, … */
+  code: string;
+  /** Which of the operations it was for; -1 for the transaction as a whole. */
+  operation: number;
+}
+
+/** What all namespaces of a fake kernel share. */
+export interface Journal {
+  transactions: FakeTransaction[];
+  refusals: FakeRefusal[];
+  /** What the next transactions are refused with, whatever is in them. */
+  injected: Refusal[];
+}
+
+/** nf_tables in one network namespace of a fake kernel. */
+export class FakeNftables {
+  readonly #namespace: bigint;
+  readonly #journal: Journal;
+  readonly #canHook: (device: HookDevice) => boolean;
+  #tables: Tables = new Map();
+  /** A new namespace begins with 1. */
+  #generation = 1;
+  #tableHandles = 0n;
+
+  constructor(namespace: bigint, journal: Journal, canHook: (device: HookDevice) => boolean) {
+    this.#namespace = namespace;
+    this.#journal = journal;
+    this.#canHook = canHook;
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  snapshot(): FakeTable[] {
+    return [...this.#tables.values()].map(snapshot);
+  }
+
+  /** Answers a GET request. Whatever changes something belongs into a batch. */
+  answer(message: Message): Answer[] {
+    try {
+      return new Dump(this.#tables, this.#generation).answer(message);
+    } catch (error) {
+      if (error instanceof TapwallError && error.code === 'MALFORMED_MESSAGE') throw new Refusal('EINVAL');
+      throw error;
+    }
+  }
+
+  /**
+   * Runs a batch, as nfnetlink_rcv_batch() does (net/netfilter/nfnetlink.c): it reads on after an error, so that all
+   * errors are told, and acknowledges also what went well in a batch that fails. Without its end, or with any error,
+   * nothing of it comes into force.
+   */
+  transact([begin, ...rest]: readonly Message[], portId: number): Uint8Array[] {
+    if (!begin) return [];
+    const end = rest.findIndex(({ type }) => type === NFNL_MSG_BATCH_END);
+    const requests = end < 0 ? rest : rest.slice(0, end);
+    const operations = requests.flatMap((request) => describeOperation(request) ?? []);
+    const refused = (code: string, operation: number) =>
+      this.#journal.refusals.push({ namespace: this.#namespace, operations, code, operation });
+    if (!this.#isCurrent(begin)) {
+      refused('ERESTART', -1);
+      return [acknowledge(begin, portId, new Refusal('ERESTART'))];
+    }
+    const injected = requests.length > 0 ? this.#journal.injected.shift() : undefined;
+    const draft = new Draft(this.#tables, {
+      canHook: this.#canHook,
+      nextTableHandle: () => ++this.#tableHandles,
+    });
+    const answers: Uint8Array[] = [];
+    let failed = false;
+    requests.forEach((request, index) => {
+      const isLast = index === requests.length - 1;
+      const refusal = apply(draft, request) ?? (isLast ? injected : undefined);
+      if (refusal || request.flags & NLM_F_ACK) answers.push(acknowledge(request, portId, refusal));
+      if (refusal && !failed) refused(errnoName(refusal.errno), index);
+      failed ||= refusal !== undefined;
+    });
+    if (!failed && end >= 0) this.#commit(draft, operations);
+    return answers;
+  }
+
+  #isCurrent({ payload }: Message): boolean {
+    const attribute = parseAttributes(payload.subarray(NFGENMSG_LENGTH)).find(
+      ({ type }) => type === NFNL_BATCH_GENID,
+    );
+    const wanted = attribute ? readBe32(attribute) : 0;
+    return wanted === 0 || wanted === this.#generation;
+  }
+
+  #commit(draft: Draft, operations: FakeOperation[]): void {
+    if (operations.length > 0) this.#journal.transactions.push({ namespace: this.#namespace, operations });
+    this.#tables = draft.tables;
+    if (draft.changed) this.#generation++;
+  }
+}
+
+function apply(draft: Draft, request: Message): Refusal | undefined {
+  try {
+    if (!(request.flags & NLM_F_REQUEST)) throw new Refusal('EINVAL');
+    draft.apply(request);
+    return undefined;
+  } catch (error) {
+    if (error instanceof Refusal) return error;
+    throw error;
+  }
+}
