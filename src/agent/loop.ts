@@ -144,6 +144,7 @@ export class AgentLoop {
           event: 'overflow',
           message: 'link events were lost; reading all devices again',
         });
+        this.#discard();
         this.#synchronise();
         continue;
       }
@@ -151,6 +152,21 @@ export class AgentLoop {
       for (const message of messages) {
         const event = parseLinkEvent(message);
         if (event) this.#handle(event);
+      }
+    }
+  }
+
+  /**
+   * Throws away what is queued before everything is read again. It is older than what will be read; and until the
+   * queue has been empty once, the kernel loses further events without another ENOBUFS (netlink_overrun() and
+   * NETLINK_S_CONGESTED, net/netlink/af_netlink.c).
+   */
+  #discard(): void {
+    for (;;) {
+      try {
+        if (!this.#events.receive()) return;
+      } catch (error) {
+        if (!isKernelError(error, 'ENOBUFS')) throw error;
       }
     }
   }
