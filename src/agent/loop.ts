@@ -9,10 +9,9 @@ import { findLink, listLinks } from '../links/query.js';
 import { NETLINK_NETFILTER, NETLINK_ROUTE } from '../netlink/constants.js';
 import { isKernelError } from '../netlink/error.js';
 import { attachBatch, attachLength, detachBatch, detachLength } from '../program/attach.js';
-import { deviceTableName } from '../program/name.js';
 import type { Program } from '../program/program.js';
 import { type Attachment, listAttachments } from './attachment.js';
-import { type Device, newDevice } from './device.js';
+import { adopt, type Device, isCurrent, newDevice, tablesFor } from './device.js';
 import type { AgentEvent, DetachReason, EventError } from './event.js';
 import type { Plan } from './plan.js';
 
@@ -114,11 +113,12 @@ export class AgentLoop {
   stop(options: { detach: boolean }): void {
     let detached = 0;
     if (options.detach) {
-      for (const device of this.#devices.values()) {
-        if (device.state !== 'attached' && device.state !== 'closed') continue;
+      // As the kernel has them now: somebody may have attached by hand over the agent's.
+      for (const { index, record, tables } of listAttachments(this.#netfilter)) {
+        const device = this.#devices.get(index);
+        if (!device || record.origin !== 'agent') continue;
         this.#woke = process.hrtime.bigint();
-        this.#detach(device, 'exit');
-        detached++;
+        if (this.#removeTables(device.link.name, index, tables, 'exit')) detached++;
       }
     }
     this.#events.close();
@@ -190,6 +190,7 @@ export class AgentLoop {
     for (const [index, device] of this.#devices) {
       if (present.has(index)) continue;
       this.#devices.delete(index);
+      adopt(device, attachments.get(index) ?? null);
       if (device.tables.length > 0) this.#detach(device, 'gone');
       attachments.delete(index);
     }
@@ -198,7 +199,9 @@ export class AgentLoop {
       attachments.delete(link.index);
       this.#update(link, attachment ?? null);
     }
-    for (const attachment of attachments.values()) this.#removeStale(attachment);
+    for (const { index, record, tables } of attachments.values()) {
+      this.#removeTables(record.device, index, tables, 'stale');
+    }
   }
 
   /**
@@ -210,23 +213,17 @@ export class AgentLoop {
     let device = this.#devices.get(link.index);
     const covered = this.#plan.prefixes.some((prefix) => link.name.startsWith(prefix));
     if (!device) {
-      if (!covered || link.kind !== 'macvtap') return;
+      // What an agent gave a device that has left the prefixes meanwhile, or that the prefixes have left, has to go.
+      const left = attachment?.record.origin === 'agent';
+      if (link.kind !== 'macvtap' || !(covered || left)) return;
       device = newDevice(link);
       this.#devices.set(link.index, device);
     }
     device.link = link;
-    if (attachment !== undefined) this.#adopt(device, attachment);
+    if (attachment !== undefined) adopt(device, attachment);
     const policy = covered ? this.#policyFor(device) : undefined;
-    if (policy === undefined) this.#release(device, covered);
+    if (policy === undefined) this.#release(device, covered, attachment !== undefined);
     else this.#apply(device, policy, attachment !== undefined);
-  }
-
-  /** Takes over what the kernel holds for a device, whoever put it there. */
-  #adopt(device: Device, attachment: Attachment | null): void {
-    device.tables = attachment?.tables ?? [];
-    device.digest = attachment?.record.origin === 'agent' ? attachment.record.digest : undefined;
-    device.attachedName = attachment?.record.device;
-    if (attachment?.record.mac) device.assignedMac = attachment.record.mac;
   }
 
   #policyFor(device: Device): string | undefined {
@@ -248,35 +245,33 @@ export class AgentLoop {
     return findLink(this.#route, { index: link.parentIndex })?.name;
   }
 
-  #release(device: Device, covered: boolean): void {
+  /**
+   * Takes the agent's tables from a device that no binding matches. What was attached by hand stays until it is
+   * detached by hand or a binding matches.
+   */
+  #release(device: Device, covered: boolean, verified: boolean): void {
     const { link } = device;
+    const told = device.state === 'unmatched';
     device.policy = undefined;
-    if (device.state === 'new' && device.tables.length > 0 && device.digest === undefined) {
-      // Attached by hand before the agent came; it stays until it is detached by hand or a binding matches.
+    if (device.origin === 'manual') {
       device.state = 'manual';
       return;
     }
-    if (device.state === 'manual' || device.state === 'unmatched') return;
-    if (device.tables.length > 0) this.#detach(device, 'unbound');
+    // Tables that could not be removed are not tried again on every event: a refusal stalls the host's link creation.
+    if (device.tables.length > 0 && (!told || verified)) this.#detach(device, 'unbound');
     if (!covered) {
       this.#devices.delete(link.index);
       return;
     }
     device.state = 'unmatched';
-    this.#options.emit({ event: 'unmatched', device: link.name, index: link.index });
+    if (!told) this.#options.emit({ event: 'unmatched', device: link.name, index: link.index });
   }
 
   #apply(device: Device, policy: string, verified: boolean): void {
     const program = this.#plan.programs.get(policy);
     if (!program) throw new TapwallError('CONFIG', `policy ${policy} was not compiled`);
     const { link } = device;
-    const expected = program.tables.map((table) => deviceTableName(link.index, table)).sort();
-    const current =
-      device.digest === program.digest &&
-      device.attachedName === link.name &&
-      device.tables.length === expected.length &&
-      device.tables.every((name, at) => name === expected[at]);
-    if (current) {
+    if (isCurrent(device, program)) {
       const kept = device.state !== 'attached';
       device.state = 'attached';
       device.policy = policy;
@@ -338,7 +333,8 @@ export class AgentLoop {
     this.#netfilter.commitWith(attachLength(program, device.tables), (sequence) =>
       attachBatch(program, facts, sequence, device.tables),
     );
-    device.tables = program.tables.map((table) => deviceTableName(link.index, table)).sort();
+    device.tables = tablesFor(program, link.index);
+    device.origin = 'agent';
     device.digest = program.digest;
     device.attachedName = link.name;
   }
@@ -353,28 +349,23 @@ export class AgentLoop {
   }
 
   #detach(device: Device, reason: DetachReason): void {
-    this.#removeTables(device.link.name, device.link.index, device.tables, reason);
-    device.tables = [];
-    device.digest = undefined;
-    device.attachedName = undefined;
+    if (this.#removeTables(device.link.name, device.link.index, device.tables, reason)) adopt(device, null);
   }
 
-  #removeStale({ index, record, tables }: Attachment): void {
-    this.#removeTables(record.device, index, tables, 'stale');
-  }
-
-  #removeTables(device: string, index: number, tables: string[], reason: DetachReason): void {
+  /** @returns false when the kernel refused: the tables stay, and filter as before. */
+  #removeTables(device: string, index: number, tables: string[], reason: DetachReason): boolean {
     try {
       this.#netfilter.commitWith(detachLength(tables), (sequence) => detachBatch(tables, sequence));
     } catch (error) {
       if (!(error instanceof TapwallError)) throw error;
-      // They stay, and filter as before; the next start or reload finds them and tries again.
+      // The next start, reload or overflow finds them and tries again.
       const message = `cannot remove ${tables.join(', ')} of ${device}: ${error.message}`;
       this.#options.emit({ event: 'warning', message });
-      return;
+      return false;
     }
     const microseconds = microsecondsSince(this.#woke);
     this.#options.emit({ event: 'detached', device, index, reason, tables, microseconds });
+    return true;
   }
 
   #emitAttached(device: Device, program: Program, how: { replaced: boolean; kept: boolean }): void {
