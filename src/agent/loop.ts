@@ -278,6 +278,8 @@ export class AgentLoop {
       if (kept) this.#emitAttached(device, program, { replaced: false, kept: true });
       return;
     }
+    // A name that the device had in passing: filtering for it would leave the device open until the next event.
+    if (device.tables.length > 0 && device.attachedName !== link.name && !this.#hasName(link)) return;
     // What was refused is not tried again on every event: a refused batch stalls the host's link creation.
     const refused = device.state === 'closed' || device.state === 'failed';
     if (refused && device.policy === policy && device.attachedName === link.name && !verified) return;
@@ -293,10 +295,18 @@ export class AgentLoop {
       this.#emitAttached(device, program, { replaced, kept: false });
     } catch (error) {
       if (!(error instanceof TapwallError)) throw error;
-      // A device that went away or was renamed meanwhile is not a failure; the event that says so is on its way.
-      if (findLink(this.#route, { index: device.link.index })?.name !== device.link.name) return;
-      this.#close(device, program.policy, error);
+      if (this.#hasName(device.link)) {
+        this.#close(device, program.policy, error);
+      } else {
+        // Not a failure; and whatever comes next, this policy has not been tried.
+        device.policy = undefined;
+      }
     }
+  }
+
+  /** False for a device that went away or was renamed meanwhile: the event that says so is on its way. */
+  #hasName({ index, name }: Link): boolean {
+    return findLink(this.#route, { index })?.name === name;
   }
 
   /** Drops everything to and from a device whose policy was refused. */
