@@ -1,5 +1,5 @@
-# For those who build with node-gyp (npm run build:gyp). The same sources and flags as native/CMakeLists.txt, the same
-# output: build/Release/tapwall.node. No sanitizers here.
+# For those who build with node-gyp (npm run build:gyp). The same sources and flags as native/CMakeLists.txt,
+# the same output: build/Release/tapwall.node. No sanitizers here.
 {
   'targets': [
     {

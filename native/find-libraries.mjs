@@ -1,9 +1,10 @@
 /**
- * Finds libnftables and libmnl for both ways to build the addon. binding.gyp runs it (`--cflags`, `--libs`, `--modversion libmnl`) and
- * gets flags on standard output; scripts/build-addon.mjs imports it to look before cmake-js starts.
+ * Finds libnftables and libmnl for both ways to build the addon. binding.gyp runs it (`--cflags`, `--libs`,
+ * `--modversion libmnl`) and gets flags on standard output; scripts/build-addon.mjs imports it to look before
+ * cmake-js starts.
  */
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, realpathSync } from 'node:fs';
 import { argv, exit, stderr, stdout } from 'node:process';
 import { fileURLToPath } from 'node:url';
 
@@ -23,7 +24,9 @@ export function librariesFound() {
   return pkgConfig('--exists', ...requires) !== undefined;
 }
 
-if (argv[1] === fileURLToPath(import.meta.url)) {
+// realpath: the checkout may be reached through a symbolic link, which Node follows for the one and not for
+// the other.
+if (argv[1] !== undefined && realpathSync(argv[1]) === fileURLToPath(import.meta.url)) {
   const [option = '--exists', ...names] = argv.slice(2);
   const flags = librariesFound() ? pkgConfig(option, ...(names.length > 0 ? names : requires)) : undefined;
   if (flags === undefined) {

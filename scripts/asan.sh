@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Runs the compiled tests against an addon that is instrumented with AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer,
-# and fails on any report:
+# Runs the compiled tests against an addon that is instrumented with AddressSanitizer, LeakSanitizer and
+# UndefinedBehaviorSanitizer, and fails on any report:
 #
 #   scripts/asan.sh [dist-test/FILE.test.js…]      all of dist-test without arguments
 #
-# Everything happens in a copy, so that the checkout keeps the addon it has. Run 'npm run build && npm run build:test' first.
+# Everything happens in a copy, so that the checkout keeps the addon it has. Run 'npm run build && npm run
+# build:test' first.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -26,18 +27,21 @@ else
   mapfile -t tests < <(find dist-test -name '*.test.js' | sort)
 fi
 
-# Node is not instrumented, so the runtimes must be there before it; libstdc++ too, for them to find its __cxa_throw.
+# Node is not instrumented, so the runtimes must be there before it; libstdc++ too, for them to find its
+# __cxa_throw.
 compiler=${CXX:-g++}
 preload=
 for library in libasan.so libubsan.so libstdc++.so; do
   preload+="$(realpath "$("$compiler" -print-file-name="$library")") "
 done
 
-# A leak does not change the exit status, because it may be another program's (ip, nft, python start from the tests as well and
-# inherit LD_PRELOAD). Every report is written to a file that is named for its program, and those of Node count.
+# A leak does not change the exit status, because it may be another program's (ip, nft, python start from the
+# tests as well and inherit LD_PRELOAD). Every report is written to a file that is named for its program, and
+# those of Node count.
 mkdir reports
-# process.exit() leaves V8's heap as it is, and LeakSanitizer does not look for pointers in its pages: what hangs on those pages alone
-# (headers, remembered sets, free lists, code registries) is no leak. None of these functions calls anybody else's code.
+# process.exit() leaves V8's heap as it is, and LeakSanitizer does not look for pointers in its pages: what
+# hangs on those pages alone (headers, remembered sets, free lists, code registries) is no leak. None of these
+# functions calls anybody else's code.
 cat > suppressions <<'END'
 leak:v8::internal::MemoryChunk::
 leak:v8::internal::Page::AllocateFreeListCategories

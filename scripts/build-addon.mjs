@@ -1,10 +1,11 @@
 /**
- * Builds build/Release/tapwall.node with cmake-js, and only what has changed. npm runs this as the `install` script, so it uses nothing but
- * Node and the package's dependencies, and fetches nothing: cmake-js has the headers of Node-API with it, and uses them because of
- * `binary.napi_versions` in native/package.json.
+ * Builds build/Release/tapwall.node with cmake-js, and only what has changed. npm runs this as the `install`
+ * script, so it uses nothing but Node and the package's dependencies, and fetches nothing: cmake-js has the
+ * headers of Node-API with it, and uses them because of `binary.napi_versions` in native/package.json.
  *
- * TAPWALL_SANITIZE=address,undefined builds an instrumented addon instead, in the same place, until the next build without it.
- * Node must be started with LD_PRELOAD="libasan.so libubsan.so" to load such a one; scripts/asan.sh does all of that in a copy.
+ * TAPWALL_SANITIZE=address,undefined builds an instrumented addon instead, in the same place, until the next
+ * build without it. Node must be started with LD_PRELOAD="libasan.so libubsan.so" to load such a one;
+ * scripts/asan.sh does all of that in a copy.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, rmSync } from 'node:fs';
@@ -27,7 +28,10 @@ function isInstalled(command) {
   return spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0;
 }
 
-/** Resolved, not taken from node_modules/.bin beside us: npm puts cmake-js wherever it likes in the tree of whoever installs tapwall. */
+/**
+ * Resolved, not taken from node_modules/.bin beside us: npm puts cmake-js wherever it likes in the tree of
+ * whoever installs tapwall.
+ */
 const cmakeJsCommand = createRequire(import.meta.url).resolve('cmake-js/bin/cmake-js');
 
 function cmakeJs(command, options, stdio = 'inherit') {

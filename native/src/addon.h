@@ -8,8 +8,8 @@
 namespace tapwall {
 
 /**
- * What the addon keeps for one environment: the main thread and each worker have one of their own (napi_set_instance_data), and
- * Node destroys it with the environment.
+ * What the addon keeps for one environment: the main thread and each worker have one of their own
+ * (napi_set_instance_data), and Node destroys it with the environment.
  */
 class Addon : public Napi::Addon<Addon> {
  public:
@@ -19,7 +19,9 @@ class Addon : public Napi::Addon<Addon> {
 
   /** A JavaScript Namespace that owns `fd`. */
   Napi::Value NewNamespace(UniqueFd fd);
-  /** For Namespace's constructor: the descriptor `NewNamespace` is handing over; none if JavaScript called it. */
+  /**
+   * For Namespace's constructor: the descriptor `NewNamespace` is handing over; none if JavaScript called it.
+   */
   UniqueFd TakeNamespace() { return std::move(handed_over_); }
 
  private:

@@ -22,11 +22,13 @@ int64_t ReadInteger(Napi::Value value, const std::string& name, int64_t minimum,
   if (value.IsNumber()) {
     const double number = value.As<Napi::Number>().DoubleValue();
     // Written so that NaN, which compares false with everything, is refused.
-    if (number >= static_cast<double>(minimum) && number <= static_cast<double>(maximum) && std::trunc(number) == number) {
+    if (number >= static_cast<double>(minimum) && number <= static_cast<double>(maximum) &&
+        std::trunc(number) == number) {
       return static_cast<int64_t>(number);
     }
   }
-  throw ArgumentFailure(name + " must be an integer from " + std::to_string(minimum) + " to " + std::to_string(maximum));
+  throw ArgumentFailure(name + " must be an integer from " + std::to_string(minimum) + " to " +
+                        std::to_string(maximum));
 }
 
 bool ReadBoolean(Napi::Value value, const std::string& name) {
@@ -42,11 +44,13 @@ std::string ReadString(Napi::Value value, const std::string& name) {
 }
 
 Bytes ReadBytes(Napi::Value value, const std::string& name) {
-  // Not through Napi::Uint8Array, which asks Node for the same facts three times: this is on the path of every attach.
+  // Not through Napi::Uint8Array, which asks Node for the same facts three times: this is on the path of
+  // every attach.
   napi_typedarray_type type;
   size_t length;
   void* data;
-  const napi_status status = napi_get_typedarray_info(value.Env(), value, &type, &length, &data, nullptr, nullptr);
+  const napi_status status =
+      napi_get_typedarray_info(value.Env(), value, &type, &length, &data, nullptr, nullptr);
   if (status != napi_ok || type != napi_uint8_array) throw ArgumentFailure(name + " must be a Uint8Array");
   return {static_cast<const uint8_t*>(data), length};
 }
@@ -55,7 +59,8 @@ std::vector<Napi::Value> ReadList(Napi::Value value, const std::string& name, ui
   if (!value.IsArray()) throw ArgumentFailure(name + " must be an array");
   const auto array = value.As<Napi::Array>();
   uint32_t length;
-  // Not Napi::Array::Length(), for which an array has no elements when the worker is being terminated: wait() would block once more.
+  // Not Napi::Array::Length(), for which an array has no elements when the worker is being terminated: wait()
+  // would block once more.
   if (napi_get_array_length(value.Env(), value, &length) != napi_ok) throw PendingException();
   if (length > maximum_length) {
     throw ArgumentFailure(name + " must have at most " + std::to_string(maximum_length) + " elements");
@@ -91,7 +96,8 @@ std::vector<uint32_t> Options::UnsignedIntegers(const char* key) const {
   std::vector<uint32_t> integers;
   for (const Napi::Value& element : ReadList(Get(key), NameOf(key), kMaximumListLength)) {
     const std::string name = NameOf(key) + "[" + std::to_string(integers.size()) + "]";
-    integers.push_back(static_cast<uint32_t>(ReadInteger(element, name, 0, std::numeric_limits<uint32_t>::max())));
+    integers.push_back(
+        static_cast<uint32_t>(ReadInteger(element, name, 0, std::numeric_limits<uint32_t>::max())));
   }
   return integers;
 }

@@ -22,12 +22,15 @@ inline constexpr uint32_t kMaximumListLength = 65536;
 int64_t ReadInteger(Napi::Value value, const std::string& name, int64_t minimum, int64_t maximum);
 bool ReadBoolean(Napi::Value value, const std::string& name);
 
-/** UTF-8. A NUL inside is refused: the C interfaces behind would stop there, and half a ruleset is another ruleset. */
+/**
+ * UTF-8. A NUL inside is refused: the C interfaces behind would stop there, and half a ruleset is another
+ * ruleset.
+ */
 std::string ReadString(Napi::Value value, const std::string& name);
 
 /**
- * The bytes of a Uint8Array (a Buffer is one), in place. They are valid until JavaScript runs again, and reading a property of an
- * object may run JavaScript: take views last, or copy.
+ * The bytes of a Uint8Array (a Buffer is one), in place. They are valid until JavaScript runs again, and
+ * reading a property of an object may run JavaScript: take views last, or copy.
  */
 Bytes ReadBytes(Napi::Value value, const std::string& name);
 

@@ -4,13 +4,15 @@
 
 namespace tapwall {
 
-// A table of our own: strerrorname_np(3) is glibc 2.32 and newer, and absent from musl. Every name of asm-generic/errno-base.h
-// and asm-generic/errno.h once; aliases (EWOULDBLOCK, EDEADLOCK, ENOTSUP) are left out, as they share a number.
+// A table of our own: strerrorname_np(3) is glibc 2.32 and newer, and absent from musl. Every name of
+// asm-generic/errno-base.h and asm-generic/errno.h once; aliases (EWOULDBLOCK, EDEADLOCK, ENOTSUP) are left
+// out, as they share a number.
 std::string ErrnoName(int number) {
   switch (number) {
 #define TAPWALL_NAME(name) \
   case name:               \
     return #name;
+    // clang-format off
     TAPWALL_NAME(EPERM) TAPWALL_NAME(ENOENT) TAPWALL_NAME(ESRCH) TAPWALL_NAME(EINTR) TAPWALL_NAME(EIO)
     TAPWALL_NAME(ENXIO) TAPWALL_NAME(E2BIG) TAPWALL_NAME(ENOEXEC) TAPWALL_NAME(EBADF) TAPWALL_NAME(ECHILD)
     TAPWALL_NAME(EAGAIN) TAPWALL_NAME(ENOMEM) TAPWALL_NAME(EACCES) TAPWALL_NAME(EFAULT) TAPWALL_NAME(ENOTBLK)
@@ -42,9 +44,11 @@ std::string ErrnoName(int number) {
     TAPWALL_NAME(ECANCELED) TAPWALL_NAME(ENOKEY) TAPWALL_NAME(EKEYEXPIRED) TAPWALL_NAME(EKEYREVOKED)
     TAPWALL_NAME(EKEYREJECTED) TAPWALL_NAME(EOWNERDEAD) TAPWALL_NAME(ENOTRECOVERABLE) TAPWALL_NAME(ERFKILL)
     TAPWALL_NAME(EHWPOISON)
+    // clang-format on
 #undef TAPWALL_NAME
-    default:
-      return "ERRNO_" + std::to_string(number);
+                                                                                                                default
+        : return "ERRNO_" +
+          std::to_string(number);
   }
 }
 

@@ -8,11 +8,14 @@
 namespace tapwall {
 namespace {
 
-/** The same three properties and the same wording as the errors of Node's own system calls, but for the sign of `errno`. */
+/**
+ * The same three properties and the same wording as the errors of Node's own system calls, but for the sign
+ * of `errno`.
+ */
 void ThrowErrno(Napi::Env env, int number, const char* syscall, const std::string& detail) {
   const std::string name = ErrnoName(number);
   std::string message = name + ": " + std::generic_category().message(number) + ", " + syscall;
-  if (!detail.empty()) message += " '" + detail + "'";
+  if (!detail.empty()) message += " " + detail;
   const Napi::Error error = Napi::Error::New(env, message);
   const Napi::Object properties = error.Value();
   properties.Set("code", name);

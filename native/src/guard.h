@@ -13,8 +13,8 @@ namespace tapwall {
 void ThrowInJavaScript(Napi::Env env, const std::exception& failure);
 
 /**
- * Runs the body of a function that JavaScript called. Every entry point goes through here, because a C++ exception that
- * reached Node's own frames would end the process.
+ * Runs the body of a function that JavaScript called. Every entry point goes through here, because a C++
+ * exception that reached Node's own frames would end the process.
  */
 template <typename Body>
 Napi::Value Guard(Napi::Env env, Body body) noexcept {

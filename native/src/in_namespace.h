@@ -18,7 +18,9 @@ namespace tapwall {
 /** In place of a namespace's descriptor: the namespace the calling thread is in. */
 inline constexpr int kCallersNamespace = -1;
 
-/** Keeps every signal from the threads started during its life: signals are for Node's own threads to handle. */
+/**
+ * Keeps every signal from the threads started during its life: signals are for Node's own threads to handle.
+ */
 class SignalsBlocked {
  public:
   SignalsBlocked() {
@@ -34,7 +36,9 @@ class SignalsBlocked {
   sigset_t before_;
 };
 
-/** Runs `function` in a thread of its own, waits for it, and returns what it returned or throws what it threw. */
+/**
+ * Runs `function` in a thread of its own, waits for it, and returns what it returned or throws what it threw.
+ */
 template <typename Function>
 std::invoke_result_t<Function> InFreshThread(Function function) {
   std::packaged_task<std::invoke_result_t<Function>()> task(std::move(function));
@@ -51,10 +55,10 @@ std::invoke_result_t<Function> InFreshThread(Function function) {
 }
 
 /**
- * Runs `function` inside a network namespace. setns(2) changes the calling thread only, and a thread that went somewhere
- * has no sure way back (its old namespace's path may be gone or forbidden by then), so a fresh thread goes, and ends there:
- * a Node thread never changes namespace. A netlink socket belongs to the namespace of the thread that opened it, whichever
- * thread uses it later.
+ * Runs `function` inside a network namespace. setns(2) changes the calling thread only, and a thread that
+ * went somewhere has no sure way back (its old namespace's path may be gone or forbidden by then), so a fresh
+ * thread goes, and ends there: a Node thread never changes namespace. A netlink socket belongs to the
+ * namespace of the thread that opened it, whichever thread uses it later.
  *
  * @param namespace_fd A descriptor of a network namespace, or kCallersNamespace.
  */

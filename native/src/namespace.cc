@@ -25,22 +25,22 @@ UniqueFd CreateNamespace() {
 }
 
 UniqueFd OpenNamespace(const std::string& path) {
+  const std::string quoted = "'" + path + "'";
   // O_NONBLOCK: a FIFO at that path must not hold the caller until somebody writes to it (open(2)).
-  UniqueFd fd(Check(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK), "open", path.c_str()));
-  // What `ip netns add` left of a name whose mount has gone is an ordinary empty file: better refused here, by name, than at
-  // the first use (ioctl_ns(2)).
-  const int type = Check(ioctl(fd.get(), NS_GET_NSTYPE), "ioctl", path.c_str());
-  if (type != CLONE_NEWNET) throw SystemCallFailure(EINVAL, "ioctl", path);
+  UniqueFd fd(Check(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK), "open", quoted.c_str()));
+  // What `ip netns add` left of a name whose mount has gone is an ordinary empty file: better refused here,
+  // by name, than at the first use (ioctl_ns(2)).
+  const int type = Check(ioctl(fd.get(), NS_GET_NSTYPE), "ioctl", quoted.c_str());
+  if (type != CLONE_NEWNET) throw SystemCallFailure(EINVAL, "ioctl", quoted.c_str());
   return fd;
 }
 
 }  // namespace
 
 Napi::Function Namespace::Define(Napi::Env env) {
-  return DefineClass(env,
-                     {StaticMethod<&Namespace::Create>("create"), StaticMethod<&Namespace::Open>("open"),
-                      Getter<&Namespace::GetFd>("fd"), Getter<&Namespace::GetInode>("inode"),
-                      Method<&Namespace::Close>("close")});
+  return DefineClass(env, {StaticMethod<&Namespace::Create>("create"), StaticMethod<&Namespace::Open>("open"),
+                           Getter<&Namespace::GetFd>("fd"), Getter<&Namespace::GetInode>("inode"),
+                           Method<&Namespace::Close>("close")});
 }
 
 Namespace::Namespace(const Napi::CallbackInfo& info) : fd_(Addon::Of(info.Env()).TakeNamespace()) {
@@ -59,12 +59,15 @@ Napi::Value Namespace::Open(const Napi::CallbackInfo& info) {
 Napi::Value Namespace::New(Napi::Env env, UniqueFd fd) { return Addon::Of(env).NewNamespace(std::move(fd)); }
 
 Napi::Value Namespace::GetFd(const Napi::CallbackInfo& info) {
-  // Not -1: that stands for the caller's own namespace, the very one a forgotten close() must never lead into.
-  if (!fd_) throw SystemCallFailure(EBADF, "setns", "the namespace was closed");
+  // Not -1: that stands for the caller's own namespace, the very one a forgotten close() must never lead
+  // into.
+  if (!fd_) throw SystemCallFailure(EBADF, "setns", "(the namespace was closed)");
   return Napi::Number::New(info.Env(), fd_.get());
 }
 
-Napi::Value Namespace::GetInode(const Napi::CallbackInfo& info) { return Napi::BigInt::New(info.Env(), inode_); }
+Napi::Value Namespace::GetInode(const Napi::CallbackInfo& info) {
+  return Napi::BigInt::New(info.Env(), inode_);
+}
 
 Napi::Value Namespace::Close(const Napi::CallbackInfo& info) {
   fd_.Reset();

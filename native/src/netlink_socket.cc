@@ -42,19 +42,23 @@ NetlinkSocket::NetlinkSocket(const NetlinkSocketOptions& options) {
     if (socket == nullptr) throw SystemCallFailure(errno, "socket");
     return socket;
   });
-  // CAP_ACK: an acknowledgement quotes the header of a refused request and not all of it, which keeps the answer to a large batch small.
+  // CAP_ACK: an acknowledgement quotes the header of a refused request and not all of it, which keeps the
+  // answer to a large batch small.
   SetNetlinkOption(socket_.get(), NETLINK_EXT_ACK, 1, Need::kRequired, "NETLINK_EXT_ACK");
   SetNetlinkOption(socket_.get(), NETLINK_CAP_ACK, 1, Need::kOptional, "NETLINK_CAP_ACK");
   if (options.strict) {
     SetNetlinkOption(socket_.get(), NETLINK_GET_STRICT_CHK, 1, Need::kOptional, "NETLINK_GET_STRICT_CHK");
   }
   if (options.receive_buffer > 0) {
-    Check(setsockopt(fd(), SOL_SOCKET, SO_RCVBUFFORCE, &options.receive_buffer, sizeof options.receive_buffer), "setsockopt",
-          "SO_RCVBUFFORCE");
+    Check(
+        setsockopt(fd(), SOL_SOCKET, SO_RCVBUFFORCE, &options.receive_buffer, sizeof options.receive_buffer),
+        "setsockopt", "SO_RCVBUFFORCE");
   }
   if (!options.filter.empty()) {
-    const sock_fprog program = {static_cast<unsigned short>(options.filter.size()), const_cast<sock_filter*>(options.filter.data())};
-    Check(setsockopt(fd(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program), "setsockopt", "SO_ATTACH_FILTER");
+    const sock_fprog program = {static_cast<unsigned short>(options.filter.size()),
+                                const_cast<sock_filter*>(options.filter.data())};
+    Check(setsockopt(fd(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program), "setsockopt",
+          "SO_ATTACH_FILTER");
   }
   Check(mnl_socket_bind(socket_.get(), 0, MNL_SOCKET_AUTOPID), "bind");
   // Last: whatever arrives has passed the filter, and has found the receive buffer at its full size.
@@ -84,7 +88,8 @@ Bytes NetlinkSocket::Dump(Bytes request, int timeout_ms) {
   Send(request);
   try {
     for (;;) {
-      // The kernel writes the next part of a dump into the queue while it hands out the one before, so there is rarely anything to wait for.
+      // The kernel writes the next part of a dump into the queue while it hands out the one before, so there
+      // is rarely anything to wait for.
       const size_t start = ReceiveBuffer::Align(buffer_.size());
       if (Receive()) {
         if (EndsAnswer(buffer_.From(start), header.nlmsg_seq, port_id())) return buffer_.From(0);
@@ -96,7 +101,8 @@ Bytes NetlinkSocket::Dump(Bytes request, int timeout_ms) {
       throw SystemCallFailure(ETIMEDOUT, "poll");
     }
   } catch (...) {
-    // A dump that is broken off goes on in the kernel, which answers EBUSY to the next one, until its rest has been read.
+    // A dump that is broken off goes on in the kernel, which answers EBUSY to the next one, until its rest
+    // has been read.
     DiscardQueued();
     throw;
   }
@@ -124,12 +130,13 @@ void NetlinkSocket::Send(Bytes request) {
   throw SystemCallFailure(errno, "sendmsg");
 }
 
-/** One message may be as large as the send buffer less 32 bytes (net/netlink/af_netlink.c, netlink_sendmsg). */
+/** A request may be as large as the send buffer less 32 bytes (net/netlink/af_netlink.c, netlink_sendmsg). */
 void NetlinkSocket::RaiseSendBuffer(size_t size) {
   // The kernel doubles the value (socket(7)), so half the range of int is the most it can take.
   const int value = static_cast<int>(std::min<size_t>(size, std::numeric_limits<int>::max() / 2));
   if (setsockopt(fd(), SOL_SOCKET, SO_SNDBUFFORCE, &value, sizeof value) == 0) return;
-  // No CAP_NET_ADMIN outside a user namespace: what net.core.wmem_max allows is better than nothing, and sendmsg(2) tells if it is enough.
+  // No CAP_NET_ADMIN outside a user namespace: what net.core.wmem_max allows is better than nothing, and
+  // sendmsg(2) tells if it is enough.
   setsockopt(fd(), SOL_SOCKET, SO_SNDBUF, &value, sizeof value);
 }
 
@@ -149,7 +156,8 @@ bool NetlinkSocket::Receive() {
       if (errno == EINTR) continue;
       throw SystemCallFailure(errno, "recvmsg");
     }
-    // Port 0 is the kernel's; any process that may send here has one of its own, which the kernel fills in (netlink(7)).
+    // Port 0 is the kernel's; any process that may send here has one of its own, which the kernel fills in
+    // (netlink(7)).
     if (message.msg_namelen != sizeof sender || sender.nl_pid != 0) continue;
     if ((message.msg_flags & MSG_TRUNC) != 0) throw SystemCallFailure(EMSGSIZE, "recvmsg");
     buffer_.Append(static_cast<size_t>(size));

@@ -34,25 +34,29 @@ class NetlinkSocket {
   uint32_t port_id() const { return mnl_socket_get_portid(socket_.get()); }
 
   /**
-   * Sends, then takes everything that is queued. The kernel handles route and netfilter requests inside sendmsg(2), so the answer is
-   * complete by then.
+   * Sends, then takes everything that is queued. The kernel handles route and netfilter requests inside
+   * sendmsg(2), so the answer is complete by then.
    *
-   * A failure of recvmsg (ENOBUFS: the acknowledgements did not fit into the receive buffer) says nothing about the request: the kernel
-   * has carried it out or refused it. What is left of the answer is thrown away, so that the next answer is not mistaken for it.
+   * A failure of recvmsg (ENOBUFS: the acknowledgements did not fit into the receive buffer) says nothing
+   * about the request: the kernel has carried it out or refused it. What is left of the answer is thrown
+   * away, so that the next answer is not mistaken for it.
    *
    * @returns A view that holds until the next call, as for all of these.
    */
   Bytes Transact(Bytes request);
 
   /**
-   * Sends, then receives until the NLMSG_DONE or NLMSG_ERROR of the request's sequence number, which is part of what is returned, like
-   * all that came before it. ETIMEDOUT after `timeout_ms`.
+   * Sends, then receives until the NLMSG_DONE or NLMSG_ERROR of the request's sequence number, which is part
+   * of what is returned, like all that came before it. ETIMEDOUT after `timeout_ms`.
    *
    * @param request At least a whole message header.
    */
   Bytes Dump(Bytes request, int timeout_ms);
 
-  /** One datagram, or none (data is nullptr). ENOBUFS is reported once; what was queued before the loss is still there. */
+  /**
+   * One datagram, or none (data is nullptr). ENOBUFS is reported once; what came before the loss is still
+   * there.
+   */
   Bytes ReceiveOne();
 
  private:

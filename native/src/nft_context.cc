@@ -1,8 +1,12 @@
 #include "nft_context.h"
 
+#include <linux/netlink.h>
+#include <sys/socket.h>
+
 #include <new>
 
 #include "failure.h"
+#include "unique_fd.h"
 
 namespace tapwall {
 namespace {
@@ -15,9 +19,14 @@ std::mutex& LibraryMutex() {
 
 }  // namespace
 
-NftContext::NftContext() : lock_(LibraryMutex()), context_(nft_ctx_new(NFT_CTX_DEFAULT)) {
+NftContext::NftContext() : lock_(LibraryMutex()) {
+  // nft_ctx_new opens such a socket, and calls exit(3) where it gets none: no nf_tables in the kernel, no
+  // descriptor left.
+  const UniqueFd probe(Check(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER), "socket"));
+  context_.reset(nft_ctx_new(NFT_CTX_DEFAULT));
   if (context_ == nullptr) throw std::bad_alloc();
-  if (nft_ctx_buffer_output(context_.get()) != 0 || nft_ctx_buffer_error(context_.get()) != 0) throw std::bad_alloc();
+  if (nft_ctx_buffer_output(context_.get()) != 0 || nft_ctx_buffer_error(context_.get()) != 0)
+    throw std::bad_alloc();
 }
 
 void NftContext::AddIncludePath(const std::string& path) {
@@ -25,7 +34,8 @@ void NftContext::AddIncludePath(const std::string& path) {
 }
 
 void NftContext::AddVariable(const std::string& definition) {
-  if (nft_ctx_add_var(context_.get(), definition.c_str()) != 0) throw SystemCallFailure(EINVAL, "nft_ctx_add_var", definition);
+  if (nft_ctx_add_var(context_.get(), definition.c_str()) == 0) return;
+  throw SystemCallFailure(EINVAL, "nft_ctx_add_var", ("'" + definition + "'").c_str());
 }
 
 }  // namespace tapwall

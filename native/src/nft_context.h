@@ -12,10 +12,12 @@ namespace tapwall {
 /**
  * A context of libnftables (libnftables(3)) that keeps its output and its error text to itself.
  *
- * - One lives at a time in the process: the library's scanner, its cache of interface names and its symbol tables are global.
- * - It works in the network namespace of the thread that made it, where it opened its socket; it stays in that thread.
- * - The library can end the process that uses it (assertions, exit(2)) and can loop for ever, so untrusted text belongs into a process of
- *   its own.
+ * - One lives at a time in the process: the library's scanner, its cache of interface names and its symbol
+ *   tables are global.
+ * - It works in the network namespace of the thread that made it, where it opened its socket; it stays in
+ *   that thread.
+ * - The library can end the process that uses it (assertions, exit(2)) and can loop for ever, so untrusted
+ *   text belongs into a process of its own.
  */
 class NftContext {
  public:
@@ -42,7 +44,8 @@ class NftContext {
 
   static std::string Text(const char* text) { return text == nullptr ? std::string() : std::string(text); }
 
-  // In this order: the context is freed, which touches the library's globals as well, before the lock is released.
+  // In this order: the context is freed, which touches the library's globals as well, before the lock is
+  // released.
   std::unique_lock<std::mutex> lock_;
   std::unique_ptr<nft_ctx, Free> context_;
 };

@@ -42,7 +42,8 @@ NftablesOptions ReadOptions(Napi::Value value) {
   }
   read.variables = options.Strings("variables");
   if (!read.variables.empty() && !read.file) {
-    throw ArgumentFailure("options.variables need options.file: as for nft -D, libnftables defines them for a file only");
+    throw ArgumentFailure(
+        "options.variables need options.file: as for nft -D, libnftables defines them for a file only");
   }
   read.include_paths = options.Strings("includePaths");
   read.json = options.Boolean("json");

@@ -6,8 +6,8 @@
 namespace tapwall {
 
 /**
- * NativeAddon.runNftables(options). Calls from different threads take turns, and a call lasts as long as libnftables does: read NftContext
- * (nft_context.h) before using it in a process that must live.
+ * NativeAddon.runNftables(options). Calls from different threads take turns, and a call lasts as long as
+ * libnftables does: read NftContext (nft_context.h) before using it in a process that must live.
  */
 Napi::Value RunNftables(const Napi::CallbackInfo& info);
 

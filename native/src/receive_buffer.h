@@ -13,19 +13,22 @@
 namespace tapwall {
 
 /**
- * Where datagrams are received one after the other. Each begins on a multiple of NLMSG_ALIGNTO, so that the whole is one run of
- * messages even if the last message of a datagram came without its padding.
+ * Where datagrams are received one after the other. Each begins on a multiple of NLMSG_ALIGNTO, so that the
+ * whole is one run of messages even if the last message of a datagram came without its padding.
  *
- * There is always room for a datagram of `kDatagram` bytes, which costs addresses and not memory: the pages are untouched until the
- * kernel writes to them. The kernel's largest are dumps, 32 KiB but for a single object that is larger than that (net/netlink/af_netlink.c,
- * netlink_dump), so asking for the size of each beforehand (MSG_PEEK, one more system call) would buy nothing.
+ * There is always room for a datagram of `kDatagram` bytes, which costs addresses and not memory: the pages
+ * are untouched until the kernel writes to them. The kernel's largest are dumps, 32 KiB but for a single
+ * object that is larger than that (net/netlink/af_netlink.c, netlink_dump), so asking for the size of each
+ * beforehand (MSG_PEEK, one more system call) would buy nothing.
  */
 class ReceiveBuffer {
  public:
   static constexpr size_t kDatagram = 1024 * 1024;
 
   /** Where a datagram starts that follows `size` bytes. NLMSG_ALIGN computes in 32 bits. */
-  static constexpr size_t Align(size_t size) { return (size + NLMSG_ALIGNTO - 1) & ~size_t{NLMSG_ALIGNTO - 1}; }
+  static constexpr size_t Align(size_t size) {
+    return (size + NLMSG_ALIGNTO - 1) & ~size_t{NLMSG_ALIGNTO - 1};
+  }
 
   /** Forgets what was received. */
   void Clear();
@@ -46,7 +49,8 @@ class ReceiveBuffer {
     void operator()(uint8_t* memory) const { free(memory); }
   };
 
-  std::unique_ptr<uint8_t, Free> memory_;  // malloc, not new[]: realloc moves pages instead of copying them (mremap(2)).
+  // From malloc and not new[]: realloc moves pages instead of copying them (mremap(2)).
+  std::unique_ptr<uint8_t, Free> memory_;
   size_t capacity_ = 0;
   size_t size_ = 0;
 };

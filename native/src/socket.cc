@@ -15,7 +15,8 @@ namespace {
 constexpr int kMaximumInt = std::numeric_limits<int>::max();
 
 std::vector<sock_filter> ReadFilter(const Options& options, const char* key) {
-  // The kernel checks the program; the length is checked here because sock_fprog counts in 16 bits (linux/filter.h).
+  // The kernel checks the program; the length is checked here because sock_fprog counts in 16 bits
+  // (linux/filter.h).
   const auto bytes = options.BytesOrNull(key, BPF_MAXINSNS * sizeof(sock_filter));
   if (!bytes) return {};
   if (bytes->empty() || bytes->size() % sizeof(sock_filter) != 0) {
@@ -54,16 +55,21 @@ Napi::Value ToUint8Array(Napi::Env env, Bytes bytes) {
 }  // namespace
 
 Napi::Function Socket::Define(Napi::Env env) {
-  return DefineClass(env,
-                     {Getter<&Socket::GetPortId>("portId"), Getter<&Socket::GetFd>("fd"), Method<&Socket::Transact>("transact"),
-                      Method<&Socket::Dump>("dump"), Method<&Socket::Receive>("receive"), Method<&Socket::Close>("close")});
+  return DefineClass(env, {Getter<&Socket::GetPortId>("portId"), Getter<&Socket::GetFd>("fd"),
+                           Method<&Socket::Transact>("transact"), Method<&Socket::Dump>("dump"),
+                           Method<&Socket::Receive>("receive"), Method<&Socket::Close>("close")});
 }
 
-Socket::Socket(const Napi::CallbackInfo& info) : socket_(ReadOptions(info[0])), port_id_(socket_->port_id()) {}
+Socket::Socket(const Napi::CallbackInfo& info)
+    : socket_(ReadOptions(info[0])), port_id_(socket_->port_id()) {}
 
-Napi::Value Socket::GetPortId(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), port_id_); }
+Napi::Value Socket::GetPortId(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), port_id_);
+}
 
-Napi::Value Socket::GetFd(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), FdFor("poll")); }
+Napi::Value Socket::GetFd(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), FdFor("poll"));
+}
 
 Napi::Value Socket::Transact(const Napi::CallbackInfo& info) {
   const Bytes request = ReadBytes(info[0], "request");
@@ -73,7 +79,8 @@ Napi::Value Socket::Transact(const Napi::CallbackInfo& info) {
 Napi::Value Socket::Dump(const Napi::CallbackInfo& info) {
   const int timeout = static_cast<int>(ReadInteger(info[1], "timeoutMs", 0, kMaximumTimeout));
   const Bytes request = ReadBytes(info[0], "request");
-  if (request.size < sizeof(nlmsghdr)) throw ArgumentFailure("request must have at least a message header of 16 bytes");
+  if (request.size < sizeof(nlmsghdr))
+    throw ArgumentFailure("request must have at least a message header of 16 bytes");
   return ToUint8Array(info.Env(), Open("sendmsg").Dump(request, timeout));
 }
 
@@ -89,7 +96,7 @@ Napi::Value Socket::Close(const Napi::CallbackInfo& info) {
 }
 
 NetlinkSocket& Socket::Open(const char* syscall) {
-  if (!socket_) throw SystemCallFailure(EBADF, syscall, "the socket was closed");
+  if (!socket_) throw SystemCallFailure(EBADF, syscall, "(the socket was closed)");
   return *socket_;
 }
 

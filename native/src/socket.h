@@ -11,7 +11,10 @@
 
 namespace tapwall {
 
-/** NativeSocket: a NetlinkSocket that JavaScript can hold, and close. `portId` outlives `close()`; nothing else does. */
+/**
+ * NativeSocket: a NetlinkSocket that JavaScript can hold, and close. `portId` outlives `close()`; nothing
+ * else does.
+ */
 class Socket : public Wrapped<Socket> {
  public:
   static constexpr const char* kName = "Socket";

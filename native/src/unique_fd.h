@@ -27,7 +27,8 @@ class UniqueFd {
 
   void Reset(int fd = -1) {
     const int old = std::exchange(fd_, fd);
-    // Never repeated on EINTR: Linux has released the descriptor by then, and its number may be somebody else's (close(2)).
+    // Never repeated on EINTR: Linux has released the descriptor by then, and its number may be somebody
+    // else's (close(2)).
     if (old >= 0) close(old);
   }
 

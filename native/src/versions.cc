@@ -14,8 +14,8 @@ namespace {
 std::string LibnftablesVersion() {
   const std::string key = "\"version\": \"";
   try {
-    // In an empty namespace, so that there is nothing to list but the library's own {"metainfo": {"version": …}} and no foreign table
-    // that an old library could choke on.
+    // In an empty namespace, so that there is nothing to list but the library's own {"metainfo": {"version":
+    // …}} and no foreign table that an old library could choke on.
     const std::string json = InFreshThread([] {
       Check(unshare(CLONE_NEWNET), "unshare", "CLONE_NEWNET");
       NftContext context;

@@ -19,7 +19,8 @@ constexpr uint32_t kWakerBit = uint32_t{1} << 31;
 }  // namespace
 
 Napi::Value Wait(const Napi::CallbackInfo& info) {
-  // All elements are read before any socket is looked into: an array's accessors are JavaScript, and may close what was read before.
+  // All elements are read before any socket is looked into: an array's accessors are JavaScript, and may
+  // close what was read before.
   const std::vector<Napi::Value> sockets = ReadList(info[0], "sockets", kMaximumSockets);
   const int waker = static_cast<int>(ReadInteger(info[1], "waker", -1, std::numeric_limits<int>::max()));
   const int timeout = static_cast<int>(ReadInteger(info[2], "timeoutMs", 0, kMaximumTimeout));

@@ -9,8 +9,8 @@
 namespace tapwall {
 
 /**
- * NativeWaker: an eventfd(2). The thread that waits knows only the descriptor's number, so whoever made the waker keeps it until that
- * thread has ended: the number of a closed one may be given to another file.
+ * NativeWaker: an eventfd(2). The thread that waits knows only the descriptor's number, so whoever made the
+ * waker keeps it until that thread has ended: the number of a closed one may be given to another file.
  */
 class Waker : public Wrapped<Waker> {
  public:

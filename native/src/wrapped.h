@@ -13,15 +13,15 @@
 namespace tapwall {
 
 /**
- * The base of the classes JavaScript sees. T has a constructor `T(const Napi::CallbackInfo&)`, a `static constexpr napi_type_tag kTypeTag` and a
- * `static constexpr const char* kName`.
+ * The base of the classes JavaScript sees. T has a constructor `T(const Napi::CallbackInfo&)`, a `static
+ * constexpr napi_type_tag kTypeTag` and a `static constexpr const char* kName`.
  *
  * In place of Napi::ObjectWrap, for two reasons:
- * - `this` is whatever the caller makes it (`Object.getOwnPropertyDescriptor(Waker.prototype, 'fd').get.call(socket)`), and napi_unwrap hands
- *   out the pointer of any wrapped object, whatever its class. Here every member compares the type tag (napi_check_object_type_tag)
- *   before it believes the pointer.
- * - A constructor may throw like any other of C++, and nothing is leaked if it does, or if Node refuses to tie the object to the JavaScript
- *   one because the worker is being terminated.
+ * - `this` is whatever the caller makes it, the getter of a Waker called on a Socket for one, and napi_unwrap
+ *   hands out the pointer of any wrapped object, whatever its class. Here every member compares the type tag
+ *   (napi_check_object_type_tag) before it believes the pointer.
+ * - A constructor may throw like any other of C++, and nothing is leaked if it does, or if Node refuses to
+ *   tie the object to the JavaScript one because the worker is being terminated.
  */
 template <typename T>
 class Wrapped {
@@ -34,8 +34,8 @@ class Wrapped {
     const napi_env env = value.Env();
     bool tagged = false;
     void* object = nullptr;
-    if (value.IsObject() && napi_check_object_type_tag(env, value, &T::kTypeTag, &tagged) == napi_ok && tagged &&
-        napi_unwrap(env, value, &object) == napi_ok) {
+    if (value.IsObject() && napi_check_object_type_tag(env, value, &T::kTypeTag, &tagged) == napi_ok &&
+        tagged && napi_unwrap(env, value, &object) == napi_ok) {
       return *static_cast<T*>(object);
     }
     throw ArgumentFailure(std::string(name) + " must be a " + T::kName);
@@ -47,8 +47,8 @@ class Wrapped {
 
   static Napi::Function DefineClass(Napi::Env env, std::initializer_list<napi_property_descriptor> members) {
     napi_value constructor;
-    const napi_status status = napi_define_class(env, T::kName, NAPI_AUTO_LENGTH, &Construct, nullptr, members.size(),
-                                                 members.begin(), &constructor);
+    const napi_status status = napi_define_class(env, T::kName, NAPI_AUTO_LENGTH, &Construct, nullptr,
+                                                 members.size(), members.begin(), &constructor);
     if (status != napi_ok) throw PendingException();
     return {env, constructor};
   }

@@ -4,10 +4,16 @@ import bindings from 'bindings';
 import { TapwallError } from '../error.js';
 import type { NativeAddon } from './native.js';
 
-/** Of this package, whether it is seen from src/kernel or dist/kernel. Given to `bindings`, which would guess it from a stack trace. */
+/**
+ * Of this package, whether it is seen from src/kernel or dist/kernel. Given to `bindings`, which would guess
+ * it from a stack trace.
+ */
 const moduleRoot = fileURLToPath(new URL('../..', import.meta.url));
 
-/** The two places that cmake-js and node-gyp build into, in the order of `bindings`: whoever made a debug build wants it used. */
+/**
+ * The two places that cmake-js and node-gyp build into, in the order of `bindings`: whoever made a debug
+ * build wants it used.
+ */
 const candidates = [
   ['module_root', 'build', 'Debug', 'bindings'],
   ['module_root', 'build', 'Release', 'bindings'],
@@ -16,7 +22,8 @@ const candidates = [
 let addon: NativeAddon | undefined;
 
 /**
- * The compiled addon, loaded when it is first asked for: `--help`, the configuration and all pure code work without it.
+ * The compiled addon, loaded when it is first asked for: `--help`, the configuration and all pure code work
+ * without it.
  * @throws TapwallError `ADDON_LOAD`, which lists each path that was tried and why it was no good.
  */
 export function loadAddon(): NativeAddon {
@@ -28,7 +35,8 @@ function load(): NativeAddon {
   const failures: { path: string; error: unknown }[] = [];
   for (const candidate of candidates) {
     try {
-      // One by one: given the whole list, `bindings` stops at the first file that exists and does not load, and forgets the others.
+      // One by one: given the whole list, `bindings` stops at the first file that exists and does not load,
+      // and forgets the others.
       return bindings({ bindings: 'tapwall', module_root: moduleRoot, try: [candidate] });
     } catch (error) {
       failures.push({ path: join(moduleRoot, ...candidate.slice(1, -1), 'tapwall.node'), error });
@@ -41,7 +49,10 @@ function load(): NativeAddon {
   });
 }
 
-/** `bindings` gives an error with `tries` when no file is there, and passes on what dlopen(3) said when one is. */
+/**
+ * `bindings` gives an error with `tries` when no file is there, and passes on what dlopen(3) said when one
+ * is.
+ */
 function isAbsent(error: unknown): boolean {
   return error instanceof Error && 'tries' in error;
 }

@@ -1,4 +1,7 @@
-/** Whatever JavaScript passes, the answer is an exception and never a crash. TypeScript would not compile most of this, hence `wrong`. */
+/**
+ * Whatever JavaScript passes, the answer is an exception and never a crash. TypeScript would not compile most
+ * of this, hence `wrong`.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {

@@ -31,7 +31,8 @@ test('a new namespace is another one, and the calling thread stays where it is',
 
 test('a new namespace has nothing but its loopback device', (t) => {
   const socket = openSocket(t, scratchNamespace(t));
-  // Drivers may add devices that every namespace has (tunl0, sit0); none of this machine's own are among them.
+  // Drivers may add devices that every namespace has (tunl0, sit0); none of this machine's own are among
+  // them.
   const names = dumpLinks(socket).map(linkName);
   assert.ok(names.includes('lo'));
   createVeth(socket, 'only-here');

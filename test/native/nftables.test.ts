@@ -10,6 +10,7 @@ import {
   nextMessage,
   nftablesDefaults,
   openSocket,
+  runChild,
   scratchNamespace,
   startWorker,
 } from './support.js';
@@ -162,6 +163,14 @@ test('calls from two threads at once keep apart', async () => {
     assert.deepEqual(failures, []);
     assert.deepEqual(output.trimEnd().split('\n').sort(), expected.sort());
   }
+});
+
+test('a process without a free descriptor gets an error, and lives', async () => {
+  const { code, stdout, stderr } = await runChild('run-rules-without-descriptors', {
+    under: ['prlimit', '--nofile=128'],
+  });
+  assert.equal(code, 0, stderr);
+  assert.deepEqual(JSON.parse(stdout), { code: 'EMFILE', status: 0 });
 });
 
 test('a descriptor that is no namespace is an error', (t) => {

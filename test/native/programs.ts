@@ -1,4 +1,8 @@
-/** Small programs that tests run in a worker or in a process of their own; the name comes from `workerData` or the command line. */
+/**
+ * Small programs that tests run in a worker or in a process of their own; the name comes from `workerData` or
+ * the command line.
+ */
+import { closeSync, openSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
 import {
@@ -23,7 +27,9 @@ function report(value: unknown): void {
 }
 
 const programs: Record<string, () => Promise<void> | void> = {
-  /** Waits for the waker in `workerData`, however long it takes, in pieces that let the worker be terminated. */
+  /**
+   * Waits for the waker in `workerData`, however long it takes, in pieces that let the worker be terminated.
+   */
   'wait-for-waker'() {
     report('waiting');
     let ready = 0;
@@ -90,6 +96,27 @@ const programs: Record<string, () => Promise<void> | void> = {
 
   'list-own-links'() {
     report(dumpLinks(new addon.Socket(socketDefaults)).map(linkName));
+  },
+
+  /** Needs a low limit of open files. libnftables on its own would end the process. */
+  'run-rules-without-descriptors'() {
+    const namespace = addon.Namespace.create();
+    const run = () =>
+      addon.runNftables({ ...nftablesDefaults, namespace: namespace.fd, input: 'add table netdev t' });
+    const taken: number[] = [];
+    try {
+      for (;;) taken.push(openSync('/dev/null', 'r'));
+    } catch {
+      // All are taken.
+    }
+    let code: unknown;
+    try {
+      run();
+    } catch (error) {
+      code = error instanceof Error && 'code' in error ? error.code : error;
+    }
+    for (const fd of taken) closeSync(fd);
+    report({ code, status: run().status });
   },
 
   /** Needs --expose-gc. Each round forgets a hundred of each kind without a close(). */

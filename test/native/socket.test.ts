@@ -254,7 +254,10 @@ test('a socket in a group hears of new links, and receive() takes one datagram a
   assert.equal(elsewhere.receive(), undefined);
 });
 
-/** Lets a message pass if its type is `type`: struct sock_filter, linux/filter.h. BPF loads in network byte order, netlink is in host order. */
+/**
+ * Lets a message pass if its type is `type`: struct sock_filter, linux/filter.h. BPF loads in network byte
+ * order, netlink is in host order.
+ */
 function onlyType(type: number): Uint8Array {
   const bytes = u16(type);
   const swapped = new DataView(bytes.buffer).getUint16(0, false);
@@ -357,8 +360,8 @@ test('a batch of more than 2 MB is taken, and a dump of as much is returned', (t
       attribute(3, be32(0)), // NFTA_SET_FLAGS
       attribute(4, be32(0)), // NFTA_SET_KEY_TYPE
       attribute(5, be32(4)), // NFTA_SET_KEY_LEN
-      // NFTA_SET_DESC with NFTA_SET_DESC_SIZE: a set of unknown size grows for a while after the commit, and a dump that meets that
-      // repeats some elements in place of others.
+      // NFTA_SET_DESC with NFTA_SET_DESC_SIZE: a set of unknown size grows for a while after the commit, and
+      // a dump that meets that repeats some elements in place of others.
       nested(9, attribute(1, be32(batches * elementsPerMessage))),
       attribute(10, be32(1)), // NFTA_SET_ID
     ),

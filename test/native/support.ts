@@ -1,6 +1,6 @@
 /**
- * What the tests of the addon share. Messages are built and read by hand here, not with src/netlink: the addon is tested on its own, and a
- * mistake shared by both sides would not be seen.
+ * What the tests of the addon share. Messages are built and read by hand here, not with src/netlink: the
+ * addon is tested on its own, and a mistake shared by both sides would not be seen.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -19,7 +19,8 @@ import type {
 
 export const addon = loadAddon();
 
-// linux/netlink.h, linux/rtnetlink.h, linux/if_link.h, linux/netfilter/nfnetlink.h, linux/netfilter/nf_tables.h
+// linux/netlink.h, linux/rtnetlink.h, linux/if_link.h, linux/netfilter/nfnetlink.h,
+// linux/netfilter/nf_tables.h
 export const NETLINK_ROUTE = 0;
 export const NETLINK_NETFILTER = 12;
 export const NLM_F_REQUEST = 0x1;
@@ -250,8 +251,8 @@ export function drain(socket: NativeSocket): Message[] {
 }
 
 /**
- * The environment for programs that do not load the addon: under scripts/asan.sh they would inherit the sanitizers, which find fault with
- * many of them.
+ * The environment for programs that do not load the addon: under scripts/asan.sh they would inherit the
+ * sanitizers, which find fault with many of them.
  */
 export function plainEnvironment(): NodeJS.ProcessEnv {
   const { LD_PRELOAD: _, ...environment } = process.env;

@@ -104,7 +104,8 @@ test('a worker can be terminated while it waits, and does not wait again', async
   assert.equal(await nextMessage(worker), 'waiting');
   const before = Atomics.load(count, 0);
   assert.equal(await worker.terminate(), 1);
-  // The call it was in, and one more if it was between two. V8 may run a loop on for a while before it notices.
+  // The call it was in, and one more if it was between two. V8 may run a loop on for a while before it
+  // notices.
   const after = Atomics.load(count, 0) - before;
   assert.ok(after <= 2, `${after} calls`);
 });
@@ -122,7 +123,8 @@ test('a worker can be terminated while it loads the addon', async () => {
     const worker = startWorker('call-without-end');
     // Later with every round, so that some are hit before, some while and some after.
     await setTimeout(i * 5);
-    // 0 for one that had not begun. Whatever is thrown in a worker would be an 'error' event here, and end this process.
+    // 0 for one that had not begun. Whatever is thrown in a worker would be an 'error' event here, and end
+    // this process.
     assert.ok([0, 1].includes(await worker.terminate()));
   }
 });
