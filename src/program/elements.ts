@@ -12,6 +12,7 @@ import {
 } from '../nftables/constants.js';
 import { elementSchema, type SetElement } from '../nftables/element.js';
 import { deviceTableTemplate } from './name.js';
+import type { FixedSlot } from './slot.js';
 import type { Marking, TemplateAttribute } from './template.js';
 
 /**
@@ -23,6 +24,8 @@ const LIST_LIMIT = 32_000;
 interface MarkedElement {
   key: Uint8Array;
   keyEnd: Uint8Array;
+  /** What is blanked in the two, in words: whose index, and then whether it is the one behind. */
+  slots: string;
   /** 0 for the end of an interval, which sorts before the beginning of the next. */
   rank: 0 | 1;
   size: number;
@@ -32,18 +35,32 @@ interface MarkedElement {
 const NONE = new Uint8Array();
 
 /** Two compilations have different markers in their keys, so keys are compared with the slots blanked. */
-function blankedValue(attributes: readonly TemplateAttribute[], type: number): Uint8Array {
+function blankedKey(
+  attributes: readonly TemplateAttribute[],
+  type: number,
+): { value: Uint8Array; slots: string } {
   const attribute = attributes.find((one) => one.type === type);
-  return attribute && 'value' in attribute ? attribute.value : NONE;
+  if (!attribute || !('value' in attribute)) return { value: NONE, slots: '' };
+  const slots = (attribute.slots ?? []).map(wordsFor);
+  return { value: attribute.value, slots: slots.join() };
+}
+
+function wordsFor(slot: FixedSlot): string {
+  return slot.kind === 'index'
+    ? `${slot.offset} ${slot.order} ${slot.link ?? ''} ${slot.add}`
+    : `${slot.offset}`;
 }
 
 function markElement(element: SetElement, marking: Marking): MarkedElement {
   const attribute: Attribute = { type: NFTA_LIST_ELEM, flags: 0, nested: elementSchema.encode(element) };
   const template = marking.mark(attribute);
   const inside = 'nested' in template ? template.nested : [];
+  const key = blankedKey(inside, NFTA_SET_ELEM_KEY);
+  const keyEnd = blankedKey(inside, NFTA_SET_ELEM_KEY_END);
   return {
-    key: blankedValue(inside, NFTA_SET_ELEM_KEY),
-    keyEnd: blankedValue(inside, NFTA_SET_ELEM_KEY_END),
+    key: key.value,
+    keyEnd: keyEnd.value,
+    slots: `${key.slots} to ${keyEnd.slots}`,
     rank: (element.flags ?? 0) & NFT_SET_ELEM_INTERVAL_END ? 0 : 1,
     size: attributeSize(attribute),
     template,
@@ -52,10 +69,14 @@ function markElement(element: SetElement, marking: Marking): MarkedElement {
 
 /**
  * The order in which nft sends elements: by key, and where one interval ends as another begins, the end first.
- * The kernel dumps hash sets in an order that differs from one namespace to the next.
+ * The kernel dumps hash sets in an order that differs from one namespace to the next, so no two may be alike.
  */
 function compareElements(a: MarkedElement, b: MarkedElement): number {
-  return Buffer.compare(a.key, b.key) || Buffer.compare(a.keyEnd, b.keyEnd) || a.rank - b.rank;
+  return (
+    Buffer.compare(a.key, b.key) ||
+    Buffer.compare(a.keyEnd, b.keyEnd) ||
+    (a.slots < b.slots ? -1 : a.slots > b.slots ? 1 : a.rank - b.rank)
+  );
 }
 
 /** The NEWSETELEM messages for one set, each within what one attribute can hold. */
