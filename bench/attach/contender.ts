@@ -1,0 +1,89 @@
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import type { Readable, Writable } from 'node:stream';
+
+/** One way to attach a policy to a device, as a process of its own. */
+export interface ContenderOptions {
+  /** How the report calls it. */
+  title: string;
+  command: string;
+  args: string[];
+  /** The kernel's name of the table that it makes. */
+  table: string;
+}
+
+/** Long for what takes milliseconds, so that only one that hangs reaches it. */
+const TIME_LIMIT_MS = 60_000;
+
+/**
+ * A contender's process. It waits for a line, attaches once, and answers with a line: the nanoseconds it took, or `!`
+ * and an error. Each contender waits in the same way and measures itself, so that none is measured with the way there.
+ */
+export class Contender {
+  readonly title: string;
+  readonly table: string;
+  readonly #child: ChildProcessByStdio<Writable, Readable, null>;
+  #pending: { resolve(line: string): void; reject(error: Error): void; timer: NodeJS.Timeout } | undefined;
+  /** Why it can give no more answers. */
+  #ended: Error | undefined;
+
+  private constructor({ title, table, command, args }: ContenderOptions) {
+    this.title = title;
+    this.table = table;
+    this.#child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    createInterface({ input: this.#child.stdout }).on('line', (line) => this.#take()?.resolve(line));
+    this.#child.on('error', (error) => this.#fail(error.message));
+    this.#child.on('close', (status, signal) => this.#fail(`ended with ${signal ?? status}`));
+    // A write to a process that has ended is reported by its end.
+    this.#child.stdin.on('error', () => undefined);
+  }
+
+  /** Starts the process, and resolves when it is ready. */
+  static async start(options: ContenderOptions): Promise<Contender> {
+    const contender = new Contender(options);
+    const line = await contender.#nextLine();
+    if (line !== 'ready') throw new Error(`${options.title} said ${line} where it should be ready`);
+    return contender;
+  }
+
+  /** Attaches once; gives nanoseconds. */
+  async attach(): Promise<number> {
+    const answer = this.#nextLine();
+    this.#child.stdin.write('attach\n');
+    const line = await answer;
+    if (!/^\d+$/.test(line)) throw new Error(`${this.title}: ${line.replace(/^! /, '')}`);
+    return Number(line);
+  }
+
+  /** Lets the process end. */
+  close(): void {
+    this.#child.stdin.end();
+  }
+
+  #nextLine(): Promise<string> {
+    return new Promise((resolve, reject) => {
+      if (this.#ended) {
+        reject(this.#ended);
+        return;
+      }
+      const timer = setTimeout(() => {
+        this.#fail(`has not answered for ${TIME_LIMIT_MS} ms`);
+        this.#child.kill('SIGKILL');
+      }, TIME_LIMIT_MS);
+      this.#pending = { resolve, reject, timer };
+    });
+  }
+
+  #fail(reason: string): void {
+    this.#ended ??= new Error(`${this.title}: ${reason}`);
+    this.#take()?.reject(this.#ended);
+  }
+
+  /** Whoever waits for a line, once. */
+  #take() {
+    const pending = this.#pending;
+    this.#pending = undefined;
+    clearTimeout(pending?.timer);
+    return pending;
+  }
+}
