@@ -42,13 +42,12 @@ function problemsOf(issue: Issue, part: Part, keys: readonly string[], source: S
     const [inner] = issue.issues;
     return [source.problem(keySpan(part.value, issue.path) ?? place.span, inner?.message ?? issue.message)];
   }
-  const isMissing = place.value === undefined;
-  if (isMissing)
+  if (place.value === undefined) {
     return [source.problem(place.span, `missing key ${quote(String(issue.path.at(-1)))} in ${part.name}`)];
+  }
   const hint = issue.code === 'custom' ? issue.params?.['hint'] : undefined;
-  return [
-    source.problem(place.span, messageOf(issue, place.value), typeof hint === 'string' ? hint : undefined),
-  ];
+  const message = messageOf(issue, describe(place.value));
+  return [source.problem(place.span, message, typeof hint === 'string' ? hint : undefined)];
 }
 
 function unknownKey(
@@ -73,22 +72,25 @@ function unknownKey(
   return source.problem(span, `unknown key ${quote(key)} in ${where}`, hint);
 }
 
-function messageOf(issue: Issue, value: Located | undefined): string {
-  const got = value ? describe(value) : 'nothing';
-  if (issue.code === 'invalid_type') return `expected ${typeName(issue.expected)}, got ${got}`;
-  if (issue.code === 'invalid_value')
-    return `expected ${issue.values.map((text) => quote(String(text))).join(' or ')}, got ${got}`;
-  if (issue.code === 'invalid_union') {
-    // A member of the right type says more than the list of types.
-    const inner = issue.errors.flat();
-    const reason = inner.find(({ code }) => code === 'custom');
-    if (reason) return reason.message;
-    const expected = inner.flatMap((member) =>
-      member.code === 'invalid_type' ? [typeName(member.expected)] : [],
-    );
-    return `expected ${[...new Set(expected)].join(' or ')}, got ${got}`;
+function messageOf(issue: Issue, got: string): string {
+  switch (issue.code) {
+    case 'invalid_type':
+      return `expected ${typeName(issue.expected)}, got ${got}`;
+    case 'invalid_value':
+      return `expected ${issue.values.map((text) => quote(String(text))).join(' or ')}, got ${got}`;
+    case 'invalid_union': {
+      const members = issue.errors.flat();
+      // A member of the right type says more than the list of types.
+      const reason = members.find(({ code }) => code === 'custom');
+      if (reason) return reason.message;
+      const types = members.flatMap((member) =>
+        member.code === 'invalid_type' ? typeName(member.expected) : [],
+      );
+      return `expected ${[...new Set(types)].join(' or ')}, got ${got}`;
+    }
+    default:
+      return issue.message;
   }
-  return issue.message;
 }
 
 const TYPE_NAMES: Readonly<Record<string, string>> = {

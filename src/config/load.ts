@@ -2,7 +2,7 @@ import { type Problem, SourceError } from '../error.js';
 import type { Configuration } from './configuration.js';
 import { LARGEST_FILE, readTextFile } from './file.js';
 import { ConfigurationReader } from './reader.js';
-import { SourceText } from './source.js';
+import { SourceText, type Span } from './source.js';
 import { describe, readYaml } from './yaml.js';
 
 /** More would bury the first, which is where a person begins. */
@@ -23,26 +23,14 @@ export function loadConfiguration(path: string): Configuration {
  */
 export function parseConfiguration(text: string, file: string): Configuration {
   const source = new SourceText(text.replace(/^\ufeff/, ''), file);
-  if (source.text.trim() === '') throw failure(source, 'the configuration is empty');
-  if (source.text.length > LARGEST_FILE) throw failure(source, 'the configuration is larger than 16 MiB');
-  const nul = source.text.indexOf('\0');
-  if (nul !== -1)
-    throw new SourceError('CONFIG', [
-      source.problem({ start: nul, end: nul + 1 }, 'a NUL: this is not a text file'),
-    ]);
+  const unreadable = reasonNotToRead(source);
+  if (unreadable) throw sourceError([unreadable]);
 
   const { root, problems } = readYaml(source);
-  if (!root)
-    throw problems.length > 0
-      ? sourceError(problems)
-      : failure(source, 'the configuration has nothing but comments');
-  if (root.kind !== 'map') {
-    problems.push(
-      source.problem(
-        root.span,
-        `expected a map with the keys \`policies\` and \`bindings\`, got ${describe(root)}`,
-      ),
-    );
+  if (root?.kind !== 'map') {
+    if (root) problems.push(source.problem(root.span, `${EXPECTED_MAP}, got ${describe(root)}`));
+    else if (problems.length === 0)
+      problems.push(source.problem(TOP, 'the configuration has nothing but comments'));
     throw sourceError(problems);
   }
   const reader = new ConfigurationReader(source);
@@ -54,20 +42,28 @@ export function parseConfiguration(text: string, file: string): Configuration {
   return { ...configuration, warnings: inOrder(configuration.warnings) };
 }
 
-function failure(source: SourceText, message: string): SourceError {
-  return new SourceError('CONFIG', [source.problem({ start: 0, end: 0 }, message)]);
+const TOP: Span = { start: 0, end: 0 };
+const EXPECTED_MAP = 'expected a map with the keys `policies` and `bindings`';
+
+/** What makes it pointless to look for YAML in the text. */
+function reasonNotToRead(source: SourceText): Problem | undefined {
+  if (source.text.trim() === '') return source.problem(TOP, 'the configuration is empty');
+  if (source.text.length > LARGEST_FILE)
+    return source.problem(TOP, 'the configuration is larger than 16 MiB');
+  const nul = source.text.indexOf('\0');
+  return nul === -1
+    ? undefined
+    : source.problem({ start: nul, end: nul + 1 }, 'a NUL: this is not a text file');
 }
 
 function sourceError(problems: readonly Problem[]): SourceError {
   const sorted = inOrder(problems);
   const shown = sorted.slice(0, MOST_PROBLEMS);
   const left = sorted.length - shown.length;
-  if (left > 0)
-    shown.push({
-      ...sorted[MOST_PROBLEMS],
-      message: `and ${left} more problems from here on`,
-      hint: undefined,
-    });
+  if (left > 0) {
+    const message = `and ${left} more problems from here on`;
+    shown.push({ ...sorted[MOST_PROBLEMS], message, hint: undefined });
+  }
   return new SourceError('CONFIG', shown);
 }
 

@@ -37,26 +37,27 @@ export function findUnreachable(
   const earlier = new Map<string, Selectors[]>();
   for (const placed of bindings) {
     const selectors = readSelectors(placed, prefixes);
+    const report = (span: Span, reason: string, hint?: string) =>
+      problems.push(source.problem(span, `this binding can never match: ${reason}`, hint));
     const { device } = placed.binding;
     if (device !== undefined && placed.device && !canBeginWithOneOf(device, prefixes)) {
-      const names = prefixes.map(quote).join(' or ');
-      problems.push(
-        source.problem(
-          placed.device,
-          `this binding can never match: ${quote(device)} matches no name that begins with ${names}`,
-          'Only such devices are looked at: the list is `devices.prefixes`.',
-        ),
+      report(
+        placed.device,
+        `${quote(device)} matches no name that begins with ${prefixes.map(quote).join(' or ')}`,
+        'Only such devices are looked at: the list is `devices.prefixes`.',
       );
     }
-    const cover = candidates(selectors, earlier).find((other) => covers(other, selectors));
+    // The name of a parent in another network namespace, which may be the same, is never known.
+    if (selectors.name !== undefined && selectors.name === selectors.parent) {
+      report(placed.span, `${quote(selectors.name)} cannot be its own parent`);
+    }
+    const cover = candidates(selectors, earlier).find((other) => coversGlobs(other, selectors));
     if (cover) {
       const { line } = source.location(cover.placed.span.start);
-      problems.push(
-        source.problem(
-          placed.span,
-          `this binding can never match: the one in line ${line} comes first and matches everything it matches`,
-          'The first binding that matches wins: put the narrower one first, or take this one out.',
-        ),
+      report(
+        placed.span,
+        `the one in line ${line} comes first and matches everything it matches`,
+        'The first binding that matches wins: put the narrower one first, or take this one out.',
       );
     }
     const bucket = bucketOf(selectors.mac, selectors.parent, selectors.name);
@@ -104,8 +105,8 @@ function canBeginWithOneOf(device: string, prefixes: readonly string[]): boolean
 }
 
 /**
- * Thousands of bindings that each name one VM must not be compared in pairs: an earlier one can only cover this
- * one if it has the same MAC, parent and device name, or none.
+ * The earlier bindings that can cover this one: each has the same MAC, parent and device name, or none. So
+ * thousands of bindings that each name one VM are never compared in pairs.
  */
 function candidates(
   { mac, parent, name }: Selectors,
@@ -123,13 +124,8 @@ function bucketOf(...keys: (string | undefined)[]): string {
   return JSON.stringify(keys.map((key) => key ?? null));
 }
 
-function covers(earlier: Selectors, later: Selectors): boolean {
-  return (
-    (earlier.mac === undefined || earlier.mac === later.mac) &&
-    (earlier.parent === undefined || earlier.parent === later.parent) &&
-    coversGlob(earlier.device, later.device) &&
-    coversGlob(earlier.alias, later.alias)
-  );
+function coversGlobs(earlier: Selectors, later: Selectors): boolean {
+  return coversGlob(earlier.device, later.device) && coversGlob(earlier.alias, later.alias);
 }
 
 /** True only if it is certain that `earlier` matches whatever `later` matches; undefined matches everything. */

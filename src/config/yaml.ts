@@ -70,9 +70,7 @@ export function readYaml(source: SourceText): YamlResult {
   const tokens = parseTokens(source);
   if (!Array.isArray(tokens)) return { root: undefined, problems: [tokens] };
   const composer = new Composer({
-    // A `%YAML 1.1` directive must not turn `no` into false or `1:20` into 80; it is refused below.
-    schema: 'core',
-    merge: false,
+    // What is left to the tags of YAML 1.1 becomes a Set, a Date or bytes, which no key here means.
     resolveKnownTags: false,
     prettyErrors: false,
     // Checked here, where the message can name the key.
@@ -121,6 +119,7 @@ function problemsOfDocument(document: Document.Parsed, source: SourceText): Prob
     source.problem({ start, end }, `not valid YAML: ${message}`),
   );
   const { explicit, version } = document.directives.yaml;
+  // To YAML 1.1 `no` is false and `1:20` is 80.
   if (explicit && version !== '1.2') {
     const start = Math.max(0, source.text.search(/^%YAML/m));
     problems.push(
@@ -169,17 +168,20 @@ class Locator {
   }
 
   #follow(anchor: string, span: Span): Located {
-    const nothing: LocatedScalar = { kind: 'scalar', span, value: null, style: undefined };
     const target = this.#anchors.get(anchor);
-    if (target === undefined)
-      return this.#refuse(span, `there is no anchor ${quote(`&${anchor}`)} before this alias`, nothing);
-    if (this.#open.has(target)) return this.#refuse(span, 'this alias contains itself', nothing);
-    if (this.isExhausted) return nothing;
+    if (target === undefined || this.#open.has(target)) {
+      const reason = target
+        ? 'this alias contains itself'
+        : `there is no anchor ${quote(`&${anchor}`)} before this alias`;
+      this.#report(span, reason);
+      return nothingAt(span);
+    }
+    if (this.isExhausted) return nothingAt(span);
     this.#aliasDepth++;
     const located = this.locate(target);
     this.#aliasDepth--;
     if (this.isExhausted && this.#aliasDepth === 0) {
-      this.#refuse(span, `the aliases up to here stand for more than ${MOST_ALIASED_VALUES} values`, nothing);
+      this.#report(span, `the aliases up to here stand for more than ${MOST_ALIASED_VALUES} values`);
     }
     return located;
   }
@@ -189,33 +191,29 @@ class Locator {
     for (const { key: keyNode, value: valueNode } of pairs) {
       const key = this.locate(keyNode);
       // In a flow map `{a}` there is no node for the value.
-      const value = valueNode
-        ? this.locate(valueNode)
-        : ({ kind: 'scalar', span: key.span, value: null, style: undefined } as const);
+      const value = valueNode ? this.locate(valueNode) : nothingAt(key.span);
       if (key.kind !== 'scalar' || typeof key.value !== 'string') {
-        this.#refuse(key.span, `a key must be text, not ${describe(key)}`, value, 'Put quotes around it.');
-        continue;
-      }
-      if (key.value === '__proto__') {
+        this.#report(key.span, `a key must be text, not ${describe(key)}`, 'Put quotes around it.');
+      } else if (key.value === '__proto__') {
         // The schema library skips this key without a word.
-        this.#refuse(key.span, 'no key can be named `__proto__`', value);
-        continue;
+        this.#report(key.span, 'no key can be named `__proto__`');
+      } else if (entries.has(key.value)) {
+        const { line } = this.#source.location(entries.get(key.value)?.key.start ?? 0);
+        this.#report(key.span, `duplicate key ${quote(key.value)}: line ${line} has it already`);
+      } else {
+        entries.set(key.value, { key: key.span, value });
       }
-      const earlier = entries.get(key.value);
-      if (earlier) {
-        const { line } = this.#source.location(earlier.key.start);
-        this.#refuse(key.span, `duplicate key ${quote(key.value)}: line ${line} has it already`, value);
-        continue;
-      }
-      entries.set(key.value, { key: key.span, value });
     }
     return entries;
   }
 
-  #refuse<T>(span: Span, message: string, instead: T, hint?: string): T {
+  #report(span: Span, message: string, hint?: string): void {
     this.problems.push(this.#source.problem(span, message, hint));
-    return instead;
   }
+}
+
+function nothingAt(span: Span): LocatedScalar {
+  return { kind: 'scalar', span, value: null, style: undefined };
 }
 
 function spanOf(node: Node): Span {

@@ -54,6 +54,11 @@ describe('YAML', () => {
   test('tags, and the booleans and numbers of YAML 1.1, are refused', () => {
     refuses(withPolicy('default: !foo drop'), '3:14+4 not valid YAML: Unresolved tag: !foo');
     refuses(
+      withPolicy('ingress: !!binary YWNjZXB0', 'variables: !!set { a }'),
+      '3:14+8 not valid YAML: Unresolved tag: tag:yaml.org,2002:binary',
+      '4:16+5 not valid YAML: Unresolved tag: tag:yaml.org,2002:set',
+    );
+    refuses(
       '%YAML 1.1\n---\npolicies: {}\nbindings: []\n',
       '1:1+9 YAML 1.1 is not supported: this is YAML 1.2',
     );

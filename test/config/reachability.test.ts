@@ -171,6 +171,14 @@ describe('a binding that matches nothing by itself', () => {
     );
   });
 
+  test('because a device is not its own parent', () => {
+    refuses(
+      withBindings('{ device: macvtap1, parent: macvtap1, policy: p }'),
+      `4:3+49 ${NEVER} \`macvtap1\` cannot be its own parent`,
+    );
+    warns(withBindings('{ device: "macvtap1*", parent: macvtap1, policy: p }'));
+  });
+
   test('because no alias is that long', () => {
     refuses(
       withBindings(`{ alias: "${'a'.repeat(255)}?", policy: p }`),
