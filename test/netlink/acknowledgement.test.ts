@@ -145,6 +145,15 @@ test('an answer that is cut off, or whose lengths lie, is refused', () => {
   }
 });
 
+test('a quoted request that ends inside its own header is refused, also where attributes could be read there', () => {
+  // The port id looks like an empty attribute.
+  const header = (length: number) => concat([h32(length), hex('000a 0500'), h32(7), hex('0400 0300')]);
+  const answer = (length: number) =>
+    message({ type: NLMSG_ERROR, flags: ACK_TLVS }, h32(-EPERM), header(length), words);
+  assert.deepEqual(parse(answer(16)).extendedAck, { message: 'no' });
+  assert.throws(() => parse(answer(12)), { code: 'MALFORMED_MESSAGE', message: /says it has 12 bytes/ });
+});
+
 test('the largest error number there is', () => {
   assert.equal(parse(message({ type: NLMSG_ERROR }, h32(0x80000000))).errno, 2 ** 31);
   assert.equal(parse(message({ type: NLMSG_ERROR }, h32(-4095))).errno, 4095);

@@ -251,6 +251,7 @@ test('base chains on any device but the one meant are refused', () => {
     chains.push(
       { ...chain, name: 'a', hook: { ...hook, device: 'eth0' } },
       { ...chain, name: 'b', hook: { ...hook, devices: [{ name: 'eth0' }, own] } },
+      { ...chain, name: 'b2', hook: { ...hook, devices: [own, { name: 'eth0' }] } },
       { ...chain, name: 'c', hook: { ...hook, devices: [{ prefix: 'macvtap' }] } },
       { ...chain, name: 'd', hook },
       // The name of the device as a prefix is not the device.
@@ -260,6 +261,7 @@ test('base chains on any device but the one meant are refused', () => {
   assert.deepEqual(problems, [
     'lan-guard.nft: base chain a hooks "eth0"',
     'lan-guard.nft: base chain b hooks "eth0", $intf',
+    'lan-guard.nft: base chain b2 hooks $intf, "eth0"',
     'lan-guard.nft: base chain c hooks "macvtap*"',
     'lan-guard.nft: base chain d hooks no device',
     `lan-guard.nft: base chain e hooks "${markers.name}*"`,
