@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import { TapwallError } from '../error.js';
 import { IFINFOMSG_LENGTH } from '../links/constants.js';
 import { type Attribute, encodeAttributes, leaf, parseAttributes } from '../netlink/attribute.js';
 import { concatenate, cString, host32 } from '../netlink/bytes.js';
@@ -29,21 +30,40 @@ export class Refusal extends Error {
   readonly errno: number;
   /** Type of the top-level attribute that the kernel points at; undefined where it points at none. */
   readonly attribute: number | undefined;
+  /** Which entry of that attribute's list it points at, where it does not point at the whole. */
+  readonly entry: number | undefined;
   /** The kernel's own words. */
   readonly text: string | undefined;
 
-  constructor(errno: ErrnoName | number, attribute?: number, text?: string) {
+  constructor(
+    errno: ErrnoName | number,
+    attribute?: number,
+    { entry, text }: { entry?: number | undefined; text?: string | undefined } = {},
+  ) {
     super(text ?? String(errno));
     if (typeof errno === 'number') this.errno = errno;
     else this.errno = errno === 'ERESTART' ? ERESTART : constants.errno[errno];
     this.attribute = attribute;
+    this.entry = entry;
     this.text = text;
+  }
+}
+
+/** Runs a part of a request; what cannot be read in it is EINVAL. */
+export function refusalOf(action: () => void): Refusal | undefined {
+  try {
+    action();
+    return undefined;
+  } catch (error) {
+    if (error instanceof Refusal) return error;
+    if (error instanceof TapwallError && error.code === 'MALFORMED_MESSAGE') return new Refusal('EINVAL');
+    throw error;
   }
 }
 
 /** A string longer than the kernel's policy allows (validate_nla(), lib/nlattr.c). */
 export function tooLong(attribute: number): Refusal {
-  return new Refusal('ERANGE', attribute, 'Attribute failed policy validation');
+  return new Refusal('ERANGE', attribute, { text: 'Attribute failed policy validation' });
 }
 
 /** The error of a system call, as the addon throws it. */
@@ -62,18 +82,22 @@ export interface Answer {
   payload: Uint8Array;
 }
 
-function offsetOf({ type: messageType, payload }: Message, type: number): number | undefined {
+function offsetOf(
+  { type: messageType, payload }: Message,
+  { attribute: type, entry }: Refusal,
+): number | undefined {
   const attributesAt = messageType >> 8 === NFNL_SUBSYS_NFTABLES ? NFGENMSG_LENGTH : IFINFOMSG_LENGTH;
   const attribute = parseAttributes(payload.subarray(attributesAt)).find((one) => one.type === type);
-  if (!attribute) return undefined;
-  const inPayload = attribute.value.byteOffset - payload.byteOffset - ATTRIBUTE_HEADER_LENGTH;
+  const meant = attribute && entry !== undefined ? parseAttributes(attribute.value)[entry] : attribute;
+  if (!meant) return undefined;
+  const inPayload = meant.value.byteOffset - payload.byteOffset - ATTRIBUTE_HEADER_LENGTH;
   return MESSAGE_HEADER_LENGTH + inPayload;
 }
 
-function extendedAck(request: Message, { attribute, text }: Refusal): Attribute[] {
+function extendedAck(request: Message, refusal: Refusal): Attribute[] {
   const attributes: Attribute[] = [];
-  if (text !== undefined) attributes.push(leaf(NLMSGERR_ATTR_MSG, cString(text)));
-  const offset = attribute === undefined ? undefined : offsetOf(request, attribute);
+  if (refusal.text !== undefined) attributes.push(leaf(NLMSGERR_ATTR_MSG, cString(refusal.text)));
+  const offset = refusal.attribute === undefined ? undefined : offsetOf(request, refusal);
   if (offset !== undefined) attributes.push(leaf(NLMSGERR_ATTR_OFFS, host32(offset)));
   return attributes;
 }

@@ -1,7 +1,11 @@
-import { TapwallError } from '../error.js';
-import { parseAttributes } from '../netlink/attribute.js';
 import { equalBytes } from '../netlink/bytes.js';
-import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '../netlink/constants.js';
+import {
+  NLM_F_APPEND,
+  NLM_F_CREATE,
+  NLM_F_EXCL,
+  NLM_F_REPLACE,
+  NLM_F_REQUEST,
+} from '../netlink/constants.js';
 import type { Message } from '../netlink/message.js';
 import { be64Field, schema, textField } from '../netlink/schema.js';
 import { type Chain, chainSchema, type Hook, type HookDevice, hookDevices } from '../nftables/chain.js';
@@ -24,6 +28,11 @@ import {
   type Tables,
   tableKey,
 } from './fake-table.js';
+
+const tableReferenceSchema = schema<{ name?: string; handle?: bigint }>('table', {
+  name: textField(nft.NFTA_TABLE_NAME),
+  handle: be64Field(nft.NFTA_TABLE_HANDLE),
+});
 
 /** What a DELRULE may leave away: without a handle all rules of the chain go, without a chain all of the table. */
 const ruleReferenceSchema = schema<{ table: string; chain?: string; handle?: bigint }>(
@@ -72,21 +81,12 @@ export class Draft {
     this.#host = host;
   }
 
-  /** @throws Refusal */
+  /** @throws Refusal, or TapwallError MALFORMED_MESSAGE. */
   apply(message: Message): void {
     const parsed = parseNftablesMessage(message);
-    if (!parsed) throw new Refusal('EINVAL');
+    if (!parsed || !(message.flags & NLM_F_REQUEST)) throw new Refusal('EINVAL');
     const { operation, family, attributes } = parsed;
-    try {
-      this.#operation(operation, family, attributes, message.flags);
-    } catch (error) {
-      // The kernel, too, finds what is missing or too short before it looks anything up.
-      if (error instanceof TapwallError && error.code === 'MALFORMED_MESSAGE') throw new Refusal('EINVAL');
-      throw error;
-    }
-  }
-
-  #operation(operation: number, family: number, attributes: Uint8Array, flags: number): void {
+    const { flags } = message;
     switch (operation) {
       case nft.NFT_MSG_NEWTABLE:
         this.#newTable(family, attributes, flags);
@@ -164,17 +164,21 @@ export class Draft {
     this.changed = true;
   }
 
-  /** Without a name every table of the family goes, and without a family every table. */
+  /** Without a name or handle every table of the family goes, and without a family every table. */
   #deleteTables(family: number, attributes: Uint8Array): void {
-    const named = parseAttributes(attributes).some(({ type }) => type === nft.NFTA_TABLE_NAME);
-    const name = named ? tableSchema.parse(attributes).name : undefined;
-    if (name !== undefined && family !== 0) this.#table(family, name);
-    for (const [key, state] of this.tables) {
-      if (family !== 0 && state.family !== family) continue;
-      if (name !== undefined && state.table.name !== name) continue;
-      this.tables.delete(key);
-      this.changed = true;
+    const { name, handle } = tableReferenceSchema.parse(attributes);
+    const doomed = [...this.tables].filter(
+      ([, state]) =>
+        (family === 0 || state.family === family) &&
+        (name === undefined || state.table.name === name) &&
+        (handle === undefined || state.table.handle === handle),
+    );
+    if (doomed.length === 0 && family !== 0) {
+      if (handle !== undefined) throw new Refusal('ENOENT', nft.NFTA_TABLE_HANDLE);
+      if (name !== undefined) throw new Refusal('ENOENT', nft.NFTA_TABLE_NAME);
     }
+    for (const [key] of doomed) this.tables.delete(key);
+    if (doomed.length > 0) this.changed = true;
   }
 
   #destroyTable(family: number, attributes: Uint8Array): void {
@@ -336,17 +340,16 @@ export class Draft {
     const { table, set: name, setId, elements } = elementListSchema.parse(attributes);
     if (!elements) throw new Refusal('EINVAL');
     const set = this.#set(this.#table(family, table), name, setId);
-    for (const element of elements) {
+    elements.forEach((element, entry) => {
       const key = elementKey(element);
       const known = set.elements.get(key);
       if (!known) {
         set.elements.set(key, element);
         this.changed = true;
-        continue;
+      } else if (flags & NLM_F_EXCL || !leadsToTheSame(known, element)) {
+        throw new Refusal('EEXIST', nft.NFTA_SET_ELEM_LIST_ELEMENTS, { entry });
       }
-      if (!leadsToTheSame(known, element)) throw new Refusal('EBUSY');
-      if (flags & NLM_F_EXCL) throw new Refusal('EEXIST');
-    }
+    });
   }
 
   /** Without elements the set is emptied. */
@@ -354,9 +357,10 @@ export class Draft {
     const { table, set: name, setId, elements } = elementListSchema.parse(attributes);
     const set = this.#set(this.#table(family, table), name, setId);
     if (!elements) set.elements.clear();
-    for (const element of elements ?? []) {
-      if (!set.elements.delete(elementKey(element))) throw new Refusal('ENOENT');
-    }
+    elements?.forEach((element, entry) => {
+      if (set.elements.delete(elementKey(element))) return;
+      throw new Refusal('ENOENT', nft.NFTA_SET_ELEM_LIST_ELEMENTS, { entry });
+    });
     this.changed = true;
   }
 

@@ -71,7 +71,7 @@ export class Dump {
     this.#generation = generation;
   }
 
-  /** @throws Refusal */
+  /** @throws Refusal, or TapwallError MALFORMED_MESSAGE. */
   answer(message: Message): Answer[] {
     const request = parseNftablesMessage(message);
     if (!request) throw new Refusal('EINVAL');

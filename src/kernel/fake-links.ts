@@ -57,6 +57,8 @@ export interface FakeLinkChanges {
 
 /** ARPHRD_ETHER, linux/if_arp.h. */
 const ARPHRD_ETHER = 1;
+/** linux/if.h. */
+const IFF_RUNNING = 0x40;
 /** `ifi_change` of an event about a link as a whole. */
 const EVERYTHING = 0xffffffff;
 
@@ -105,6 +107,7 @@ function encodeLink(link: Link, change: number): Uint8Array {
 export class FakeLinks {
   readonly #links = new Map<number, Link>([[LOOPBACK.index, LOOPBACK]]);
   readonly #notify: (link: Link, event: Answer) => void;
+  /** Of those that the kernel chose. Somebody who asks for an index does not move it (dev_index_reserve()). */
   #lastIndex = LOOPBACK.index;
 
   /** @param notify is told of every event, in the order of the kernel's. */
@@ -123,8 +126,9 @@ export class FakeLinks {
   }
 
   add(options: FakeLinkOptions): Link {
-    const { name, kind, alias, parent, parentElsewhere, index = this.#lastIndex + 1 } = options;
+    const { name, kind, alias, parent, parentElsewhere } = options;
     this.#checkNewName(name);
+    const index = options.index ?? this.#nextIndex();
     if (!Number.isInteger(index) || index < 1 || index > 0x7fffffff || this.#links.has(index)) {
       throw new TapwallError('ARGUMENT', `a link cannot have the index ${index}, or it is taken`);
     }
@@ -141,7 +145,7 @@ export class FakeLinks {
     // Encoded first: a MAC that is none is thrown before anything changed.
     const payload = encodeLink(link, EVERYTHING);
     this.#links.set(index, link);
-    this.#lastIndex = Math.max(this.#lastIndex, index);
+    if (options.index === undefined) this.#lastIndex = index;
     this.#notify(link, { type: RTM_NEWLINK, flags: 0, payload });
     return link;
   }
@@ -163,13 +167,15 @@ export class FakeLinks {
     return this.#indexed(index);
   }
 
-  /** What stands on the link goes first. */
+  /** It goes down, if it was up; then goes what stands on it, then the link itself. */
   remove(name: string): void {
-    const link = this.#named(name);
+    const { index, up } = this.#named(name);
+    if (up) this.#change(index, { up: false }, IFF_UP | IFF_RUNNING);
     for (const other of this.list()) {
-      if (other.parentIndex === link.index && !other.parentElsewhere) this.remove(other.name);
+      if (other.parentIndex === index && !other.parentElsewhere) this.remove(other.name);
     }
-    this.#links.delete(link.index);
+    const link = this.#indexed(index);
+    this.#links.delete(index);
     this.#notify(link, { type: RTM_DELLINK, flags: 0, payload: encodeLink(link, EVERYTHING) });
   }
 
@@ -193,6 +199,12 @@ export class FakeLinks {
     else throw new Refusal('EINVAL');
     if (!link) throw new Refusal('ENODEV');
     return link;
+  }
+
+  #nextIndex(): number {
+    let index = this.#lastIndex + 1;
+    while (this.#links.has(index)) index++;
+    return index;
   }
 
   #set(index: number, changes: Partial<Link>): Link {

@@ -1,12 +1,11 @@
-import { TapwallError } from '../error.js';
 import { parseAttributes, readBe32 } from '../netlink/attribute.js';
-import { NLM_F_ACK, NLM_F_REQUEST } from '../netlink/constants.js';
+import { NLM_F_ACK } from '../netlink/constants.js';
 import { errnoName } from '../netlink/error.js';
 import type { Message } from '../netlink/message.js';
 import type { HookDevice } from '../nftables/chain.js';
 import { NFNL_BATCH_GENID, NFNL_MSG_BATCH_END } from '../nftables/constants.js';
 import { NFGENMSG_LENGTH } from '../nftables/message.js';
-import { type Answer, acknowledge, Refusal } from './fake-answer.js';
+import { type Answer, acknowledge, Refusal, refusalOf } from './fake-answer.js';
 import { Draft } from './fake-draft.js';
 import { Dump } from './fake-dump.js';
 import { describeOperation, type FakeOperation } from './fake-operation.js';
@@ -62,12 +61,7 @@ export class FakeNftables {
 
   /** Answers a GET request. Whatever changes something belongs into a batch. */
   answer(message: Message): Answer[] {
-    try {
-      return new Dump(this.#tables, this.#generation).answer(message);
-    } catch (error) {
-      if (error instanceof TapwallError && error.code === 'MALFORMED_MESSAGE') throw new Refusal('EINVAL');
-      throw error;
-    }
+    return new Dump(this.#tables, this.#generation).answer(message);
   }
 
   /**
@@ -79,12 +73,13 @@ export class FakeNftables {
     if (!begin) return [];
     const end = rest.findIndex(({ type }) => type === NFNL_MSG_BATCH_END);
     const requests = end < 0 ? rest : rest.slice(0, end);
-    const operations = requests.flatMap((request) => describeOperation(request) ?? []);
+    const operations = requests.map(describeOperation);
     const refused = (code: string, operation: number) =>
       this.#journal.refusals.push({ namespace: this.#namespace, operations, code, operation });
-    if (!this.#isCurrent(begin)) {
-      refused('ERESTART', -1);
-      return [acknowledge(begin, portId, new Refusal('ERESTART'))];
+    const unfit = refusalOf(() => this.#checkGeneration(begin));
+    if (unfit) {
+      refused(errnoName(unfit.errno), -1);
+      return [acknowledge(begin, portId, unfit)];
     }
     const injected = requests.length > 0 ? this.#journal.injected.shift() : undefined;
     const draft = new Draft(this.#tables, {
@@ -95,7 +90,7 @@ export class FakeNftables {
     let failed = false;
     requests.forEach((request, index) => {
       const isLast = index === requests.length - 1;
-      const refusal = apply(draft, request) ?? (isLast ? injected : undefined);
+      const refusal = refusalOf(() => draft.apply(request)) ?? (isLast ? injected : undefined);
       if (refusal || request.flags & NLM_F_ACK) answers.push(acknowledge(request, portId, refusal));
       if (refusal && !failed) refused(errnoName(refusal.errno), index);
       failed ||= refusal !== undefined;
@@ -104,28 +99,18 @@ export class FakeNftables {
     return answers;
   }
 
-  #isCurrent({ payload }: Message): boolean {
+  /** A transaction may say which generation it was made for; 0 is any. */
+  #checkGeneration({ payload }: Message): void {
     const attribute = parseAttributes(payload.subarray(NFGENMSG_LENGTH)).find(
       ({ type }) => type === NFNL_BATCH_GENID,
     );
     const wanted = attribute ? readBe32(attribute) : 0;
-    return wanted === 0 || wanted === this.#generation;
+    if (wanted !== 0 && wanted !== this.#generation) throw new Refusal('ERESTART');
   }
 
   #commit(draft: Draft, operations: FakeOperation[]): void {
     if (operations.length > 0) this.#journal.transactions.push({ namespace: this.#namespace, operations });
     this.#tables = draft.tables;
     if (draft.changed) this.#generation++;
-  }
-}
-
-function apply(draft: Draft, request: Message): Refusal | undefined {
-  try {
-    if (!(request.flags & NLM_F_REQUEST)) throw new Refusal('EINVAL');
-    draft.apply(request);
-    return undefined;
-  } catch (error) {
-    if (error instanceof Refusal) return error;
-    throw error;
   }
 }

@@ -23,7 +23,8 @@ import {
   NFTA_SET_NAME,
   NFTA_TABLE_NAME,
 } from '../nftables/constants.js';
-import { parseNftablesMessage } from '../nftables/message.js';
+import { NFGENMSG_LENGTH } from '../nftables/message.js';
+import { refusalOf } from './fake-answer.js';
 
 /** One operation of a transaction, as the fake kernel understood its bytes. */
 export interface FakeOperation {
@@ -58,20 +59,19 @@ const operations = new Map<number, [name: string, part?: Part, attribute?: numbe
   [NFT_MSG_DELOBJ, ['DELOBJ', 'object', NFTA_OBJ_NAME]],
 ]);
 
-/** Says what a message of a batch does; undefined for one that is not of nf_tables. */
-export function describeOperation(message: Message): FakeOperation | undefined {
-  const parsed = parseNftablesMessage(message);
-  if (!parsed) return undefined;
-  const { operation, family } = parsed;
-  const attributes = parseAttributes(parsed.attributes);
-  const [name, part, partType] = operations.get(operation) ?? [`operation ${operation}`];
+/** Says what a message of a batch does, as far as it can be read. */
+export function describeOperation({ type, payload }: Message): FakeOperation {
+  const [name, part, partType] = operations.get(type & 0xff) ?? [`operation ${type & 0xff}`];
+  const family = payload[0] ?? 0;
   const described: FakeOperation = { operation: name, family: familyNames.get(family) ?? String(family) };
-  for (const attribute of attributes) {
-    if (attribute.type === NFTA_TABLE_NAME) described.table = readText(attribute);
-    else if (part && attribute.type === partType) described[part] = readText(attribute);
-    else if (name.endsWith('SETELEM') && attribute.type === NFTA_SET_ELEM_LIST_ELEMENTS) {
-      described.elements = parseAttributes(attribute.value).length;
+  refusalOf(() => {
+    for (const attribute of parseAttributes(payload.subarray(NFGENMSG_LENGTH))) {
+      if (attribute.type === NFTA_TABLE_NAME) described.table = readText(attribute);
+      else if (part && attribute.type === partType) described[part] = readText(attribute);
+      else if (name.endsWith('SETELEM') && attribute.type === NFTA_SET_ELEM_LIST_ELEMENTS) {
+        described.elements = parseAttributes(attribute.value).length;
+      }
     }
-  }
+  });
   return described;
 }

@@ -2,12 +2,12 @@ import { concatenate } from '../netlink/bytes.js';
 import { NLM_F_ACK, NLM_F_DUMP, NLM_F_MULTI, NLM_F_REQUEST } from '../netlink/constants.js';
 import { encodeMessage, type Message, parseMessages } from '../netlink/message.js';
 import { NFNL_MSG_BATCH_BEGIN } from '../nftables/constants.js';
-import { type Answer, acknowledge, DUMP_DONE, Refusal, systemError } from './fake-answer.js';
+import { type Answer, acknowledge, DUMP_DONE, refusalOf, systemError } from './fake-answer.js';
 import type { Transport } from './socket.js';
 
 /** The part of the fake kernel that a socket's protocol leads to. */
 export interface Subsystem {
-  /** @throws Refusal */
+  /** @throws Refusal, or TapwallError MALFORMED_MESSAGE, which the caller is told as EINVAL. */
   answer(request: Message): Answer[];
   /** Where there are transactions. @returns the acknowledgements. */
   transact?(messages: readonly Message[], portId: number): Uint8Array[];
@@ -89,13 +89,11 @@ export class FakeSocket implements Transport {
   #answer(request: Message): Uint8Array[] {
     const { sequence, flags: asked } = request;
     const dump = (asked & NLM_F_DUMP) === NLM_F_DUMP;
-    let answers: Answer[];
-    try {
-      answers = asked & NLM_F_REQUEST ? this.#subsystem.answer(request) : [];
-    } catch (error) {
-      if (error instanceof Refusal) return [acknowledge(request, this.portId, error)];
-      throw error;
-    }
+    let answers: Answer[] = [];
+    const refusal = refusalOf(() => {
+      if (asked & NLM_F_REQUEST) answers = this.#subsystem.answer(request);
+    });
+    if (refusal) return [acknowledge(request, this.portId, refusal)];
     const bytes = (dump ? [...answers, DUMP_DONE] : answers).map(({ type, flags, payload }) =>
       encodeMessage({
         type,

@@ -28,9 +28,11 @@ export interface FakeKernelOptions {
 const NAMED_NAMESPACES = '/run/netns';
 /** Nothing of the real machine is below this path, so nobody enters a fake namespace by mistake. */
 const FAKE_DESCRIPTORS = '/fake/fd';
-const FIRST_INODE = 4026531840n;
 const FIRST_DESCRIPTOR = 3;
 const FIRST_PORT = 1000;
+
+/** Counted over all fake kernels, so that one does not take another's handles for its own. */
+let nextInode = 4026531840n;
 
 /** One network namespace. */
 class FakeNamespace {
@@ -74,8 +76,9 @@ class FakeNamespace {
  *
  * What it does not do:
  * - No frames pass. Counters don't count, and timeouts don't run.
- * - Links are made and changed by the methods below: a route socket answers RTM_GETLINK and nothing else. Of rules, sets
- *   and objects there are dumps, but no answer about a single one.
+ * - Links are made and changed by the methods below: a route socket answers RTM_GETLINK and nothing else, so
+ *   `probeKernel` cannot find out anything. Of rules, sets and objects there are dumps, but no answer about a single
+ *   one.
  * - It does not look inside expressions: a rule may jump to a chain or look up a set that is not there, and a chain or
  *   set that a rule uses can be deleted.
  * - Of a socket's filter it takes only that there is one, for it runs no BPF: a route socket with any filter is told
@@ -92,9 +95,9 @@ export class FakeKernel implements Kernel {
   /** Namespaces that are held open, by descriptor. */
   readonly #held = new Map<number, FakeNamespace>();
   readonly #named = new Map<string, FakeNamespace>();
+  readonly #sockets = new WeakSet<FakeSocket>();
   /** Wakers that are open, by descriptor, and whether each was signalled. */
   readonly #wakers = new Map<number, { signalled: boolean }>();
-  #nextInode = FIRST_INODE;
   #nextDescriptor = FIRST_DESCRIPTOR;
   #nextPort = FIRST_PORT;
 
@@ -130,7 +133,7 @@ export class FakeKernel implements Kernel {
     if (!Number.isInteger(errno) || errno < 1 || errno > 4095) {
       throw new TapwallError('ARGUMENT', `${errno} is not an errno`);
     }
-    this.#journal.injected.push(new Refusal(errno, undefined, message));
+    this.#journal.injected.push(new Refusal(errno, undefined, { text: message }));
   }
 
   /**
@@ -232,6 +235,7 @@ export class FakeKernel implements Kernel {
       throw new TapwallError('NOT_SUPPORTED', `the fake kernel does not speak netlink protocol ${protocol}`);
     }
     const socket = new FakeSocket(this.#nextPort++, subsystem, (closed) => listeners.delete(closed));
+    this.#sockets.add(socket);
     if (protocol === NETLINK_ROUTE && groups.includes(RTNLGRP_LINK)) {
       listeners.set(socket, { filtered: filter !== undefined });
     }
@@ -262,8 +266,8 @@ export class FakeKernel implements Kernel {
    */
   wait(sockets: readonly NetlinkSocket[], wakerFd: number, _timeoutMs: number): Readiness {
     const readable = sockets.map(({ transport }) => {
-      if (transport instanceof FakeSocket) return transport.readable;
-      throw new TapwallError('ARGUMENT', 'the fake kernel cannot wait on a socket of another kernel');
+      if (transport instanceof FakeSocket && this.#sockets.has(transport)) return transport.readable;
+      throw new TapwallError('ARGUMENT', 'the fake kernel cannot wait on a socket that it did not open');
     });
     const waker = this.#wakers.get(wakerFd);
     if (!waker && wakerFd !== -1) throw systemError('EBADF', 'poll', 'Bad file descriptor');
@@ -273,7 +277,7 @@ export class FakeKernel implements Kernel {
   }
 
   #newNamespace(): FakeNamespace {
-    return new FakeNamespace(this.#nextInode++, this.#journal, this.#namesInAdvance);
+    return new FakeNamespace(nextInode++, this.#journal, this.#namesInAdvance);
   }
 
   #hold(namespace: FakeNamespace): NamespaceHandle {
