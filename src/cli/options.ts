@@ -4,6 +4,7 @@ import type { CompileCapabilities } from '../agent/plan.js';
 import type { Kernel, NamespaceHandle } from '../kernel/kernel.js';
 import { linuxKernel } from '../kernel/linux.js';
 import { probeEgress } from '../kernel/probe.js';
+import { flawInVariableName, flawInVariableValue } from '../policy/variable.js';
 
 export interface KernelOptions {
   namespace?: string;
@@ -45,11 +46,10 @@ export async function inNamespace<T>(
 
 /** Collects `-D name=value`. */
 export function collectVariable(text: string, known: Record<string, string>): Record<string, string> {
-  const [, name, value] = /^([A-Za-z][A-Za-z0-9_]*)=(.*)$/s.exec(text) ?? [];
-  if (name === undefined || value === undefined) {
-    throw new InvalidArgumentError('It must be NAME=VALUE, with a name of letters, digits and _.');
-  }
-  if (name === 'intf') throw new InvalidArgumentError('intf is the device, and is set by tapwall.');
+  const [, name, value] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
+  if (name === undefined || value === undefined) throw new InvalidArgumentError('It must be NAME=VALUE.');
+  const flaw = flawInVariableName(name) ?? flawInVariableValue(value);
+  if (flaw !== undefined) throw new InvalidArgumentError(`${flaw}.`);
   return { ...known, [name]: value };
 }
 

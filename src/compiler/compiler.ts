@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { SourceError, TapwallError } from '../error.js';
 import { parseMessages } from '../netlink/message.js';
 import { parseRuleset } from '../nftables/ruleset.js';
+import { flawInVariableName, flawInVariableValue } from '../policy/variable.js';
 import { buildProgram, MarkerConflict } from '../program/build.js';
 import type { Program } from '../program/program.js';
 import { NAME_SLOT_LENGTH } from '../program/slot.js';
@@ -80,6 +81,17 @@ function readIncludedLine(file: string, line: number): string | undefined {
   }
 }
 
+/** libnftables pastes a variable into nft text as it is, so a value could begin a statement of its own. */
+function checkVariables({ file, variables }: PolicySource): void {
+  for (const [name, value] of Object.entries(variables)) {
+    const nameFlaw = flawInVariableName(name);
+    const flaw = nameFlaw ?? flawInVariableValue(value);
+    if (flaw === undefined) continue;
+    const what = nameFlaw === undefined ? `the value of the variable ${name}` : `the variable name ${name}`;
+    throw new TapwallError('ARGUMENT', `cannot compile ${file} with ${what}: ${flaw}`);
+  }
+}
+
 /** Turns policies into programs. Holds a child process while there is work; `close` ends it. */
 export class Compiler {
   readonly #process: CompilerProcess;
@@ -95,6 +107,7 @@ export class Compiler {
    *   being made. Nothing outside it is ever touched.
    */
   async compile(source: PolicySource, options: { listing?: boolean } = {}): Promise<Compiled> {
+    checkVariables(source);
     checkIncludes(source, source.directory);
     const links: string[] = [];
     for (let attempt = 1; ; ) {

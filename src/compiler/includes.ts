@@ -1,6 +1,5 @@
 import { readdirSync, readFileSync, realpathSync } from 'node:fs';
-import { dirname, isAbsolute, join, relative, sep } from 'node:path';
-import picomatch from 'picomatch';
+import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { type Problem, SourceError } from '../error.js';
 import { findIncludes } from '../policy/include.js';
 import type { PolicySource } from './diagnostics.js';
@@ -18,31 +17,31 @@ function isInside(root: string, path: string): boolean {
   return way === '' || (!way.startsWith(`..${sep}`) && way !== '..' && !isAbsolute(way));
 }
 
-/** Expands a path with wildcards as glob(3) does: `*` and `?` do not cross a slash. */
-function expand(path: string): string[] {
-  if (!/[*?[\]{}]/.test(path)) return [path];
-  const parts = path.split('/');
-  const fixed = parts.slice(
-    0,
-    parts.findIndex((part) => /[*?[\]{}]/.test(part)),
-  );
-  const base = fixed.join('/') || '/';
-  const matches = picomatch(path, { nobrace: true, noext: true, nonegate: true });
-  const depth = parts.length - fixed.length;
-  const found: string[] = [];
-  const walk = (folder: string, level: number): void => {
-    for (const entry of readdirSync(folder, { withFileTypes: true })) {
-      const inner = join(folder, entry.name);
-      if (level === depth && matches(inner)) found.push(inner);
-      else if (level < depth && entry.isDirectory()) walk(inner, level + 1);
-    }
-  };
+/** What glob(3) may take for more than itself, escapes and GNU's braces included. */
+const WILDCARD = /[*?[\]{}\\]/;
+
+/**
+ * The files that an include may mean: for a path with wildcards every file of the folder whose name begins and ends
+ * as the pattern does. Those are more than glob(3) matches, never fewer, and what is checked here is each of them.
+ * @returns undefined for wildcards in the name of a folder, which could lead anywhere through a link.
+ */
+function candidates(path: string): string[] | undefined {
+  if (!WILDCARD.test(path)) return [path];
+  const folder = dirname(path);
+  const pattern = basename(path);
+  if (WILDCARD.test(folder) || path.startsWith('~')) return undefined;
+  const [head = ''] = pattern.split(WILDCARD);
+  const tail = pattern.split(WILDCARD).at(-1) ?? '';
+  let names: string[];
   try {
-    walk(base, 1);
+    names = readdirSync(folder);
   } catch {
     // libnftables takes a pattern that matches nothing for an empty include.
+    return [];
   }
-  return found;
+  return names
+    .filter((name) => name.startsWith(head) && name.endsWith(tail))
+    .map((name) => join(folder, name));
 }
 
 function check(source: Source, root: string, depth: number, problems: Problem[]): void {
@@ -56,7 +55,12 @@ function check(source: Source, root: string, depth: number, problems: Problem[])
       refuse(`includes are nested deeper than ${MAXIMUM_DEPTH}`);
       continue;
     }
-    for (const candidate of expand(isAbsolute(path) ? path : join(root, path))) {
+    const files = candidates(isAbsolute(path) ? path : join(root, path));
+    if (!files) {
+      refuse(`include of ${path} has wildcards in the name of a folder`, 'Write the folder out.');
+      continue;
+    }
+    for (const candidate of files) {
       let real: string;
       let text: string;
       try {

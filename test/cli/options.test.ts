@@ -16,10 +16,19 @@ describe('policyNameOf', () => {
 });
 
 describe('collectVariable', () => {
-  it('collects NAME=VALUE, with anything in the value', () => {
-    assert.deepEqual(collectVariable('b={ 1, 2 }=', { a: '1' }), { a: '1', b: '{ 1, 2 }=' });
+  it('collects NAME=VALUE, a list too', () => {
+    assert.deepEqual(collectVariable('b={ 1, 2 }', { a: '1' }), { a: '1', b: '{ 1, 2 }' });
   });
-  for (const text of ['x', '=x', '1x=2', 'a b=c', 'intf=macvtap0']) {
+  for (const text of [
+    'x',
+    '=x',
+    '1x=2',
+    'a b=c',
+    'intf=macvtap0',
+    'x=1; include "/etc/hostname"',
+    'x=1\n2',
+    'x=',
+  ]) {
     it(`refuses ${text}`, () =>
       assert.throws(() => collectVariable(text, {}), { code: 'commander.invalidArgument' }));
   }

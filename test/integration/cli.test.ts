@@ -249,7 +249,7 @@ describe('tapwall attach, list and detach', () => {
             /cannot read .*none\.nft.*ENOENT/,
           ],
           [['attach', 'macvtap0', ...where], 2, /--policy/],
-          [['attach', 'macvtap0', ...good, '-D', 'intf=x', ...where], 2, /intf is the device/],
+          [['attach', 'macvtap0', ...good, '-D', 'intf=x', ...where], 2, /-D.*name of the device/],
           [
             ['list', '--namespace', 'no-such-namespace'],
             4,

@@ -64,6 +64,11 @@ describe('the compiler', () => {
       source(chain('ip saddr $gatewax accept'), { variables: { gateway: '192.0.2.1' } }),
     );
     assert.match(problem?.message ?? '', /unknown identifier 'gatewax'/);
+    const injected = { gateway: '1.2.3.4; include "/etc/hostname"' };
+    await assert.rejects(compiler.compile(source(chain('accept'), { variables: injected })), {
+      code: 'ARGUMENT',
+      message: /the value of the variable gateway: it has/,
+    });
   });
 
   it('reports a crash of libnftables and goes on', async () => {
@@ -114,7 +119,13 @@ describe('the compiler', () => {
           assert.match(outside?.message ?? '', /leads out of the policy's folder/, path);
           assert.equal(outside?.location?.line, 1);
         }
+        for (const path of ['*/hostname', 'x/../et?/hostname', '{a,/etc/}hostname']) {
+          const [wild] = await problemsOf(including(path));
+          assert.match(wild?.message ?? '', /wildcards in the name of a folder/, path);
+        }
         symlinkSync('/etc/hostname', join(folder, 'link.nft'));
+        const [byPattern] = await problemsOf(including('l[i]nk.*'));
+        assert.match(byPattern?.message ?? '', /leads out/);
         const [linked] = await problemsOf(including('link.nft'));
         assert.match(linked?.message ?? '', /leads out/);
         mkdirSync(join(folder, 'deep'));
