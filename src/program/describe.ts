@@ -50,7 +50,7 @@ export function describeProgram(
 
 function nameDevice({ text, standIn }: { text: string; standIn: string }, facts: DeviceFacts): string {
   return text
-    .replaceAll(standIn, facts.name)
+    .replaceAll(standIn, () => facts.name)
     .replace(
       /^table netdev (\S+) \{/gm,
       (_, name: string) => `table netdev ${deviceTableName(facts.index, name)} {`,
