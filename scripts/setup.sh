@@ -13,6 +13,7 @@ need() { # package, command that succeeds when it is there
 }
 need g++ g++ --version
 need cmake cmake --version
+need make make --version
 need pkg-config pkg-config --version
 need libmnl-dev pkg-config --exists libmnl
 need libnftables-dev pkg-config --exists libnftables

@@ -7,13 +7,24 @@
  */
 export { Agent, type AgentOptions } from './agent/agent.js';
 export type { AgentEvent, DetachReason, EventError } from './agent/event.js';
+export { AgentLoop, type LoopOptions } from './agent/loop.js';
 export { type AttachResult, type DetachResult, type DeviceStatus, Hand } from './agent/manual.js';
-export type { CompileCapabilities } from './agent/plan.js';
+export { type CompileCapabilities, compilePlan, type Plan } from './agent/plan.js';
 export { type Compiled, Compiler, type CompilerOptions, type PolicySource } from './compiler/compiler.js';
 export type { Configuration } from './config/configuration.js';
 export { loadConfiguration, parseConfiguration } from './config/load.js';
 export { type ErrorCode, type Problem, SourceError, type SourceLocation, TapwallError } from './error.js';
-export type { Kernel, NamespaceHandle } from './kernel/kernel.js';
+export {
+  FakeKernel,
+  type FakeKernelOptions,
+  type FakeLinkChanges,
+  type FakeLinkOptions,
+  type FakeOperation,
+  type FakeRefusal,
+  type FakeTable,
+  type FakeTransaction,
+} from './kernel/fake.js';
+export type { Kernel, NamespaceHandle, Readiness, SocketOptions, Waker } from './kernel/kernel.js';
 export { linuxKernel } from './kernel/linux.js';
 export { type KernelCapabilities, probeKernel } from './kernel/probe.js';
 export { isKernelError, KernelError } from './netlink/error.js';

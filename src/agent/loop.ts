@@ -69,16 +69,21 @@ export class AgentLoop {
     this.#netfilter = kernel.openSocket({ protocol: NETLINK_NETFILTER, namespace });
   }
 
-  /** Brings the devices that are there in line, and says `ready`. */
-  start(): void {
+  /**
+   * Brings the devices that are there in line, and says `ready`.
+   * @param beforeReady is called in between, when nothing waits for a filter any more.
+   */
+  start(beforeReady?: () => void): void {
     this.#woke = process.hrtime.bigint();
     for (const message of this.#plan.warnings) this.#options.emit({ event: 'warning', message });
     this.#synchronise();
+    const microseconds = microsecondsSince(this.#woke);
+    beforeReady?.();
     this.#options.emit({
       event: 'ready',
       devices: this.#devices.size,
       attached: this.#count('attached'),
-      microseconds: microsecondsSince(this.#woke),
+      microseconds,
     });
   }
 

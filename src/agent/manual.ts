@@ -9,16 +9,17 @@ import { deviceTableName } from '../program/name.js';
 import type { Program } from '../program/program.js';
 import type { Origin } from '../program/slot.js';
 import { type Attachment, listAttachments } from './attachment.js';
+import { CLOSED_NAME } from './plan.js';
 
 /** What the kernel holds for one device, for people: one line of `tapwall list`. */
 export interface DeviceStatus {
   device: string;
   index: number;
   /**
-   * `attached`: its tables are there. `unfiltered`: it has none. `stale`: tables of a device that is gone.
+   * `attached`: its tables are there. `closed`: its policy was refused and everything is dropped. `unfiltered`: it has none. `stale`: tables of a device that is gone.
    * `renamed`: its tables hook the name it had when it was attached.
    */
-  state: 'attached' | 'unfiltered' | 'stale' | 'renamed';
+  state: 'attached' | 'closed' | 'unfiltered' | 'stale' | 'renamed';
   mac: string | undefined;
   policy?: string;
   digest?: string;
@@ -66,20 +67,21 @@ export class Hand {
       });
     }
     if (link.kind !== 'macvtap') {
-      throw new TapwallError(
-        'ARGUMENT',
-        `${name} is ${link.kind ? `a ${link.kind}` : 'no virtual device'}, not a macvtap`,
-        {
-          hint: 'tapwall filters macvtap devices only; it does not touch the links of the host.',
-        },
-      );
+      throw new TapwallError('ARGUMENT', `${name} is ${link.kind ? `a ${link.kind}, ` : ''}not a macvtap`, {
+        hint: 'tapwall filters macvtap devices only; it does not touch the links of the host.',
+      });
     }
     return link;
   }
 
   /** @throws KernelError when the kernel refuses; the device keeps what it had. */
   attach(link: Link, program: Program): AttachResult {
-    const before = listAttachments(this.#netfilter).find(({ index }) => index === link.index);
+    const attachments = listAttachments(this.#netfilter);
+    const before = attachments.find(({ index }) => index === link.index);
+    // Tables of a device that is gone hook the next one of its name (6.16 on).
+    const stale = attachments.filter(
+      ({ index, record }) => record.device === link.name && !this.#isThere(index),
+    );
     const links = new Map<string, number>();
     for (const name of program.links) {
       const other = findLink(this.#route, { name });
@@ -92,7 +94,7 @@ export class Hand {
       origin: 'manual' as const,
       links,
     };
-    const obsolete = before?.tables ?? [];
+    const obsolete = [...(before ? [before] : []), ...stale].flatMap(({ tables }) => tables);
     const start = process.hrtime.bigint();
     const batch = this.#netfilter.commitWith(attachLength(program, obsolete), (sequence) =>
       attachBatch(program, facts, sequence, obsolete),
@@ -147,6 +149,10 @@ export class Hand {
     this.#route.close();
   }
 
+  #isThere(index: number): boolean {
+    return findLink(this.#route, { index }) !== undefined;
+  }
+
   #macvtaps(): Link[] {
     return listLinks(this.#route).filter(({ kind }) => kind === 'macvtap');
   }
@@ -158,7 +164,7 @@ function deviceStatus({ name, index, mac }: Link, attachment: Attachment | undef
   return {
     device: name,
     index,
-    state: record.device === name ? 'attached' : 'renamed',
+    state: record.device !== name ? 'renamed' : record.policy === CLOSED_NAME ? 'closed' : 'attached',
     mac,
     policy: record.policy,
     digest: record.digest,

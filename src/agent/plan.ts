@@ -34,7 +34,8 @@ export interface Prepared {
   egressLeftOut: string[];
 }
 
-const CLOSED_NAME = 'closed';
+/** No policy of a user's can have this name: it is not in the letters a configuration allows. */
+export const CLOSED_NAME = '(closed)';
 
 /** Everything is dropped, and counted, so that it can be seen that something is tried. */
 function closedSource(capabilities: CompileCapabilities): PolicySource {

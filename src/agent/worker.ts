@@ -31,10 +31,12 @@ function run({ plan, namespacePath, wakerFd, commands }: WorkerStart): void {
   const namespace = namespacePath === undefined ? undefined : kernel.openNamespace(namespacePath);
   const emit = (event: AgentEvent) => post({ event });
   const loop = new AgentLoop(plan, { kernel, namespace, wakerFd, emit });
-  const rehearsal = new Rehearsal(kernel, plan);
+  let rehearsal: Rehearsal | undefined;
   // The sockets hold the namespace from here on.
   namespace?.close();
-  loop.start();
+  loop.start(() => {
+    rehearsal = new Rehearsal(kernel, plan);
+  });
   for (;;) {
     if (!loop.step(MAXIMUM_WAIT_MS)) continue;
     for (let next = receiveMessageOnPort(commands); next; next = receiveMessageOnPort(commands)) {
@@ -44,7 +46,7 @@ function run({ plan, namespacePath, wakerFd, commands }: WorkerStart): void {
         continue;
       }
       loop.stop({ detach: message.detach });
-      rehearsal.close();
+      rehearsal?.close();
       commands.close();
       return;
     }

@@ -16,7 +16,7 @@ import { EXIT, print, printError, printJson } from './output.js';
 
 interface Options extends KernelOptions {
   policy: string;
-  define: Record<string, string>;
+  define?: Record<string, string>;
   without?: string;
   egressOptional?: boolean;
 }
@@ -30,7 +30,6 @@ export function attachCommand(exit: (status: number) => void): Command {
       '-D, --define <name=value>',
       'a variable for the file, as nft -D; may be repeated',
       collectVariable,
-      {},
     )
     .option(
       '--egress-optional',
@@ -61,7 +60,7 @@ async function attach(device: string, options: Options): Promise<number> {
         // Before anything takes time: a device that is not there is the likeliest mistake.
         hand.findDevice(device);
         const file = resolve(options.policy);
-        const policy = { name: policyNameOf(file), file, variables: options.define };
+        const policy = { name: policyNameOf(file), file, variables: options.define ?? {} };
         const capabilities = capabilitiesFor(kernel, options.without);
         const { source, egressLeftOut } = prepareFile(policy, capabilities);
         const { program } = await compiler.compile({ ...source, file: options.policy });
@@ -76,7 +75,7 @@ async function attach(device: string, options: Options): Promise<number> {
         }
         if (result.replacedAgent) {
           printError(
-            `${device} was filtered by an agent, which restores its policy when it starts or reloads.`,
+            `tapwall: ${device} was filtered by an agent, which restores its policy when it starts or reloads.`,
           );
         }
         if (egressLeftOut.length === 0 || options.egressOptional) return EXIT.success;

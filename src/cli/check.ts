@@ -1,14 +1,14 @@
 import { resolve } from 'node:path';
 import { Command } from 'commander';
-import { compilePlan, prepareFile } from '../agent/plan.js';
+import { compilePlan, egressMessage, prepareFile } from '../agent/plan.js';
 import { Compiler } from '../compiler/compiler.js';
 import { loadConfiguration } from '../config/load.js';
 import { formatProblem, SourceError, TapwallError } from '../error.js';
-import { collectVariable, policyNameOf, withoutOption } from './options.js';
+import { collectVariable, isConfiguration, policyNameOf, refuseVariables, withoutOption } from './options.js';
 import { EXIT, print, printError, printJson } from './output.js';
 
 interface Options {
-  define: Record<string, string>;
+  define?: Record<string, string>;
   json?: boolean;
   without?: string;
 }
@@ -17,7 +17,7 @@ export function checkCommand(exit: (status: number) => void): Command {
   return new Command('check')
     .description('check configurations and nft files against the running kernel, without touching the host')
     .argument('<file...>', 'a configuration (.yaml, .yml) or an nft file (anything else)')
-    .option('-D, --define <name=value>', 'a variable for the nft files; may be repeated', collectVariable, {})
+    .option('-D, --define <name=value>', 'a variable for the nft files; may be repeated', collectVariable)
     .option('--json', 'print JSON, one object a line')
     .addOption(withoutOption())
     .addHelpText(
@@ -38,12 +38,9 @@ async function check(files: string[], options: Options): Promise<number> {
   try {
     for (const file of files) {
       try {
-        const warnings = await checkFile(file, compiler, options);
-        if (options.json) printJson({ event: 'checked', file, ok: true, warnings });
-        else {
-          for (const warning of warnings) printError(`tapwall: warning: ${warning}`);
-          print(`${file}: ok`);
-        }
+        await checkFile(file, compiler, options);
+        if (options.json) printJson({ event: 'checked', file, ok: true });
+        else print(`${file}: ok`);
       } catch (error) {
         if (!(error instanceof TapwallError)) throw error;
         status = EXIT.input;
@@ -60,17 +57,23 @@ async function check(files: string[], options: Options): Promise<number> {
   return status;
 }
 
-/** @returns warnings. */
-async function checkFile(file: string, compiler: Compiler, options: Options): Promise<string[]> {
+async function checkFile(file: string, compiler: Compiler, options: Options): Promise<void> {
+  const warn = (message: string) => {
+    if (options.json) printJson({ event: 'warning', file, message });
+    else printError(`tapwall: warning: ${message}`);
+  };
   // The policies meet the kernel itself when they are compiled; nothing has to be probed.
   const capabilities = { egress: options.without !== 'egress' };
-  if (/\.ya?ml$/.test(file)) {
+  if (isConfiguration(file)) {
+    refuseVariables(file, options.define ?? {});
     const configuration = loadConfiguration(file);
+    for (const problem of configuration.warnings) warn(formatProblem(problem));
     const plan = await compilePlan(configuration, compiler, capabilities);
-    return [...configuration.warnings.map(formatProblem), ...plan.warnings];
+    plan.warnings.forEach(warn);
+    return;
   }
-  const policy = { name: policyNameOf(file), file: resolve(file), variables: options.define };
-  const { source } = prepareFile(policy, capabilities);
+  const policy = { name: policyNameOf(file), file: resolve(file), variables: options.define ?? {} };
+  const { source, egressLeftOut } = prepareFile(policy, capabilities);
   await compiler.compile({ ...source, file });
-  return [];
+  if (egressLeftOut.length > 0) warn(egressMessage(policy.name, egressLeftOut));
 }

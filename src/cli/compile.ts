@@ -4,8 +4,9 @@ import { type Prepared, prepareFile, preparePolicy } from '../agent/plan.js';
 import { Compiler } from '../compiler/compiler.js';
 import { loadConfiguration } from '../config/load.js';
 import { TapwallError } from '../error.js';
+import { parseMac } from '../links/link.js';
 import { describeProgram } from '../program/describe.js';
-import { collectVariable, policyNameOf, withoutOption } from './options.js';
+import { collectVariable, isConfiguration, policyNameOf, refuseVariables, withoutOption } from './options.js';
 import { EXIT, print, printJson } from './output.js';
 
 interface Options {
@@ -13,7 +14,7 @@ interface Options {
   index: number;
   mac: string;
   policy?: string;
-  define: Record<string, string>;
+  define?: Record<string, string>;
   json?: boolean;
   without?: string;
 }
@@ -30,7 +31,7 @@ export function compileCommand(exit: (status: number) => void): Command {
     .option('-i, --index <number>', "the device's interface index", parseIndex, EXAMPLE_INDEX)
     .option('-m, --mac <address>', "the device's MAC", EXAMPLE_MAC)
     .option('-p, --policy <name>', 'a policy of the configuration')
-    .option('-D, --define <name=value>', 'a variable for the nft file; may be repeated', collectVariable, {})
+    .option('-D, --define <name=value>', 'a variable for the nft file; may be repeated', collectVariable)
     .option('--json', 'print one JSON object')
     .addOption(withoutOption())
     .addHelpText(
@@ -56,9 +57,15 @@ function parseIndex(text: string): number {
 function prepare(file: string, options: Options): Prepared {
   const capabilities = { egress: options.without !== 'egress' };
   if (options.policy === undefined) {
-    const policy = { name: policyNameOf(file), file: resolve(file), variables: options.define };
+    if (isConfiguration(file)) {
+      throw new TapwallError('ARGUMENT', `${file} is a configuration; which of its policies is meant?`, {
+        hint: 'Name it with --policy NAME.',
+      });
+    }
+    const policy = { name: policyNameOf(file), file: resolve(file), variables: options.define ?? {} };
     return prepareFile(policy, capabilities);
   }
+  refuseVariables(file, options.define ?? {});
   const configuration = loadConfiguration(file);
   const policy = configuration.policies.get(options.policy);
   if (!policy) {
@@ -75,6 +82,7 @@ async function compile(file: string, options: Options): Promise<number> {
       hint: 'A name has 1 to 15 bytes, no slash and no white space.',
     });
   }
+  parseMac(mac);
   const compiler = new Compiler();
   try {
     const { source } = prepare(file, options);

@@ -27,7 +27,8 @@ const FEATURES: { key: keyof KernelCapabilities; feature: string; consequence: s
     {
       key: 'egress',
       feature: 'netdev egress hook (Linux 5.16)',
-      consequence: 'traffic FROM VMs cannot be filtered; a policy with egress rules needs egress: optional',
+      consequence:
+        'traffic FROM VMs cannot be filtered, of which every start warns unless the configuration says egress: optional',
       required: false,
     },
     {

@@ -9,7 +9,8 @@ export function listCommand(exit: (status: number) => void): Command {
     .addHelpText(
       'after',
       `
-States: attached; unfiltered (nothing of tapwall); renamed (its tables hook the name it had);
+States: attached; closed (its policy was refused, everything is dropped); unfiltered (nothing of
+tapwall); renamed (its tables hook the name it had);
 stale (tables of a device that is gone).
 
 Examples:

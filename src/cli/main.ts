@@ -7,6 +7,11 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
   version: string;
 };
 
+// A reader that goes away (`| head`) is no reason to die: an agent goes on, and other commands end by themselves.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
+
 let status: number = EXIT.success;
 const exit = (code: number) => {
   status = code;

@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { CompileCapabilities } from '../agent/plan.js';
+import { TapwallError } from '../error.js';
 import type { Kernel, NamespaceHandle } from '../kernel/kernel.js';
 import { linuxKernel } from '../kernel/linux.js';
 import { probeEgress } from '../kernel/probe.js';
@@ -45,12 +46,25 @@ export async function inNamespace<T>(
 }
 
 /** Collects `-D name=value`. */
-export function collectVariable(text: string, known: Record<string, string>): Record<string, string> {
+export function collectVariable(text: string, known: Record<string, string> = {}): Record<string, string> {
   const [, name, value] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
   if (name === undefined || value === undefined) throw new InvalidArgumentError('It must be NAME=VALUE.');
   const flaw = flawInVariableName(name) ?? flawInVariableValue(value);
   if (flaw !== undefined) throw new InvalidArgumentError(`${flaw}.`);
   return { ...known, [name]: value };
+}
+
+/** Whether a file is a configuration, by its name; anything else is an nft file. */
+export function isConfiguration(file: string): boolean {
+  return /\.ya?ml$/.test(file);
+}
+
+/** A configuration has variables of its own, which `-D` does not reach. */
+export function refuseVariables(file: string, variables: Record<string, string>): void {
+  if (Object.keys(variables).length === 0) return;
+  throw new TapwallError('ARGUMENT', `-D has no effect on ${file}, which is a configuration`, {
+    hint: 'Write variables: into the policy.',
+  });
 }
 
 /** Names of policies in a configuration have the same form, so that both can stand in a table's record. */

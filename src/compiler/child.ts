@@ -17,6 +17,7 @@ import {
   type CompiledPass,
   type CompileRequest,
   type ListingRequest,
+  READY,
   type Request,
 } from './protocol.js';
 import { addStandIn, dumpRuleset, encodeDump, Scratch } from './scratch.js';
@@ -63,10 +64,12 @@ function runPass(
 
 function compile(request: CompileRequest): CompileAnswer {
   // libnftables has line numbers, and takes variables, only for a file.
-  const folder = mkdtempSync(join(tmpdir(), 'tapwall-'));
-  const file = join(folder, 'policy.nft');
   const { id } = request;
+  let folder: string | undefined;
+  let file = '';
   try {
+    folder = mkdtempSync(join(tmpdir(), 'tapwall-'));
+    file = join(folder, 'policy.nft');
     writeFileSync(file, request.text, { mode: 0o600 });
     if (request.directory !== undefined) process.chdir(request.directory);
     const results = request.passes.map((markers) => runPass(request, file, markers));
@@ -86,7 +89,7 @@ function compile(request: CompileRequest): CompileAnswer {
       error: { code, message: error instanceof Error ? error.message : String(error) },
     };
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
   }
 }
 
@@ -111,11 +114,12 @@ function listPrefix({ id }: ListingRequest): Answer {
   }
 }
 
-function answer(message: Answer): void {
+function answer(message: Answer | typeof READY): void {
   const bytes = Buffer.from(`${JSON.stringify(message)}\n`);
   for (let offset = 0; offset < bytes.length; ) offset += writeSync(ANSWER_DESCRIPTOR, bytes, offset);
 }
 
+answer(READY);
 createInterface({ input: process.stdin }).on('line', (line) => {
   const request = JSON.parse(line) as Request;
   answer(request.kind === 'compile' ? compile(request) : listPrefix(request));

@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { TapwallError } from '../error.js';
-import { ANSWER_DESCRIPTOR, type Answer, type Request } from './protocol.js';
+import { ANSWER_DESCRIPTOR, type Answer, type READY, type Request } from './protocol.js';
 
 /** Compiling takes milliseconds; what takes this long is caught in one of libnftables' endless loops. */
 export const DEFAULT_TIME_LIMIT_MS = 10_000;
@@ -35,6 +35,8 @@ export class CompilerProcess {
   #child: ChildProcess | undefined;
   #pending: Pending | undefined;
   #lastWords = '';
+  /** Whether the child has said that it runs: before that, no policy can be to blame for its end. */
+  #ready = false;
   #queue: Promise<unknown> = Promise.resolve();
 
   constructor(timeLimitMs = DEFAULT_TIME_LIMIT_MS) {
@@ -77,13 +79,16 @@ export class CompilerProcess {
     const child = spawn(program, args, { stdio: ['pipe', 'ignore', 'pipe', 'pipe'] });
     this.#child = child;
     this.#lastWords = '';
+    this.#ready = false;
     child.stderr?.on('data', (data: Buffer) => {
       this.#lastWords = (this.#lastWords + data.toString()).slice(-LAST_WORDS);
     });
     // A write to a child that died is reported by its exit.
     child.stdin?.on('error', () => undefined);
     createInterface({ input: child.stdio[ANSWER_DESCRIPTOR] as Readable }).on('line', (line) => {
-      this.#answer(child, JSON.parse(line) as Answer);
+      const message = JSON.parse(line) as Answer | typeof READY;
+      if ('ready' in message) this.#ready = true;
+      else this.#answer(child, message);
     });
     child.on('error', (cause) => {
       this.#gone(
@@ -92,17 +97,21 @@ export class CompilerProcess {
       );
     });
     // 'close' comes after the last of its output, so its last words are complete.
-    child.on('close', (status, signal) => {
-      const how = signal === null ? `ended its process with status ${status}` : `died of ${signal}`;
-      const words = this.#lastWords.trim();
-      this.#gone(
-        child,
-        new TapwallError('COMPILER_CRASHED', `libnftables ${how}${words === '' ? '' : `: ${words}`}`, {
-          hint: 'This is a defect of libnftables that a rule of the policy brings out; nothing was changed.',
-        }),
-      );
-    });
+    child.on('close', (status, signal) => this.#gone(child, this.#explainEnd(status, signal)));
     return child;
+  }
+
+  #explainEnd(status: number | null, signal: NodeJS.Signals | null): TapwallError {
+    const end = signal === null ? `ended its process with status ${status}` : `died of ${signal}`;
+    const words = this.#lastWords.trim() === '' ? '' : `: ${this.#lastWords.trim()}`;
+    if (this.#ready) {
+      return new TapwallError('COMPILER_CRASHED', `libnftables ${end}${words}`, {
+        hint: 'This is a defect of libnftables that a rule of the policy brings out; nothing was changed.',
+      });
+    }
+    return new TapwallError('NOT_SUPPORTED', `the compiler's process could not start; it ${end}${words}`, {
+      hint: 'An ordinary user needs unprivileged user namespaces (user_namespaces(7)); root does not.',
+    });
   }
 
   #answer(child: ChildProcess, answer: Answer): void {

@@ -6,6 +6,9 @@ import type { Markers } from '../program/template.js';
  */
 export const ANSWER_DESCRIPTOR = 3;
 
+/** The child's first line: it runs, with its libraries loaded. */
+export const READY = { ready: true } as const;
+
 export type Request = CompileRequest | ListingRequest;
 
 /** Make a chain on a name prefix, with a rule, and let libnftables list it. */

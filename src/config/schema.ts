@@ -26,6 +26,11 @@ function textWith(examine: (text: string) => Flaw | undefined): z.ZodString {
 const interfacePrefix = textWith((text) => {
   const bytes = Buffer.byteLength(text);
   if (text === '') return { message: 'an empty prefix', hint: 'Name the devices, such as `macvtap`.' };
+  if (/[*?[\]{}]/.test(text)) {
+    const plain = text.replace(/[*?[\]{}].*$/s, '');
+    const hint = plain === '' ? 'Name the devices, such as `macvtap`.' : `Write ${quote(plain)}.`;
+    return { message: `a prefix is plain text and not a glob: ${quote(text)}`, hint };
+  }
   const reason =
     bytes > LONGEST_INTERFACE_NAME
       ? `it has ${bytes} bytes, ${LONGEST_INTERFACE_NAME} is the most`

@@ -1,5 +1,5 @@
+import { parseMac } from '../links/link.js';
 import { viewOf } from '../netlink/bytes.js';
-import { parseMac } from './lab.js';
 
 /** EtherTypes, linux/if_ether.h. */
 export const ETH_P_IP = 0x0800;

@@ -2,7 +2,7 @@ import { TapwallError } from '../error.js';
 import type { Kernel, NamespaceHandle } from '../kernel/kernel.js';
 import type { NetlinkSocket } from '../kernel/socket.js';
 import { MACVLAN_MODE_BRIDGE, MACVLAN_MODE_PASSTHRU } from '../links/constants.js';
-import type { Link } from '../links/link.js';
+import { type Link, parseMac } from '../links/link.js';
 import { findLink } from '../links/query.js';
 import { deleteLink, newLink, renameLink, setLinkUp } from '../links/request.js';
 import { NETLINK_KOBJECT_UEVENT, NETLINK_ROUTE } from '../netlink/constants.js';
@@ -13,10 +13,6 @@ const UEVENT_GROUP = 1;
 const UEVENT_BUFFER = 1 << 20;
 const PARENT = 'vx0';
 const UPLINK = 'vx1';
-
-export function parseMac(text: string): Uint8Array {
-  return Uint8Array.from(text.split(':'), (part) => Number.parseInt(part, 16));
-}
 
 /** One side of the cable: a namespace, its links, and the uevents that tell a new tap's device number. */
 class Side {

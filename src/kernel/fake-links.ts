@@ -14,7 +14,7 @@ import {
   RTM_GETLINK,
   RTM_NEWLINK,
 } from '../links/constants.js';
-import type { Link } from '../links/link.js';
+import { type Link, parseMac } from '../links/link.js';
 import {
   type Attribute,
   encodeAttributes,
@@ -72,13 +72,6 @@ const LOOPBACK: Link = {
   parentIndex: undefined,
   parentElsewhere: false,
 };
-
-function parseMac(text: string): Uint8Array {
-  if (!/^[0-9a-f]{2}(:[0-9a-f]{2})*$/i.test(text)) {
-    throw new TapwallError('ARGUMENT', `${text} is not a MAC address`);
-  }
-  return Uint8Array.from(text.split(':'), (part) => Number.parseInt(part, 16));
-}
 
 /** A locally administered address that tells the index. */
 function macOf(index: number): string {

@@ -11,7 +11,7 @@ import {
   type Waker,
 } from './kernel.js';
 import type { NativeAddon, NativeNamespace, NativeSocket } from './native.js';
-import { NetlinkSocket } from './socket.js';
+import { NetlinkSocket, systemCallError } from './socket.js';
 
 /** Where ip-netns(8) keeps named namespaces. */
 const NAMED_NAMESPACES = '/run/netns';
@@ -43,7 +43,11 @@ class LinuxKernel implements Kernel {
   }
 
   createNamespace(): NamespaceHandle {
-    return hold(this.#addon.Namespace.create());
+    try {
+      return hold(this.#addon.Namespace.create());
+    } catch (error) {
+      throw systemCallError('a network namespace of its own', error);
+    }
   }
 
   openNamespace(nameOrPath: string): NamespaceHandle {
@@ -65,16 +69,20 @@ class LinuxKernel implements Kernel {
 
   openSocket(options: SocketOptions): NetlinkSocket {
     this.#guard(options);
-    return new NetlinkSocket(
-      new this.#addon.Socket({
-        protocol: options.protocol,
-        namespace: options.namespace?.fd ?? -1,
-        receiveBuffer: options.receiveBuffer ?? 0,
-        groups: options.groups ?? [],
-        filter: options.filter ?? null,
-        strict: options.protocol === NETLINK_ROUTE,
-      }),
-    );
+    try {
+      return new NetlinkSocket(
+        new this.#addon.Socket({
+          protocol: options.protocol,
+          namespace: options.namespace?.fd ?? -1,
+          receiveBuffer: options.receiveBuffer ?? 0,
+          groups: options.groups ?? [],
+          filter: options.filter ?? null,
+          strict: options.protocol === NETLINK_ROUTE,
+        }),
+      );
+    } catch (error) {
+      throw systemCallError('a netlink socket', error);
+    }
   }
 
   createWaker(): Waker {

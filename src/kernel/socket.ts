@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { TapwallError } from '../error.js';
 import { type Acknowledgement, parseAcknowledgement } from '../netlink/acknowledgement.js';
 import { NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR } from '../netlink/constants.js';
@@ -18,7 +19,8 @@ export interface Transport {
 const DUMP_ATTEMPTS = 16;
 const DUMP_TIMEOUT_MS = 30_000;
 
-function systemCallError(operation: string, error: unknown): unknown {
+/** An error of the addon's as one of tapwall's; anything else unchanged. */
+export function systemCallError(operation: string, error: unknown): unknown {
   if (error instanceof Error && 'errno' in error && typeof error.errno === 'number') {
     const extendedAck = 'syscall' in error ? { message: `${String(error.syscall)} failed` } : {};
     return new KernelError(operation, { errno: error.errno, sequence: 0, extendedAck }, { cause: error });
@@ -55,10 +57,19 @@ export class NetlinkSocket {
   request(request: Request, label: string): Message[] {
     const sequence = this.reserveSequence(1);
     const answers: Message[] = [];
+    let acknowledged = false;
     for (const message of this.#transact(encodeRequest(request, sequence), label)) {
       if (message.sequence !== sequence) continue;
-      if (message.type === NLMSG_ERROR) this.#check(label, parseAcknowledgement(message));
-      else answers.push(message);
+      if (message.type === NLMSG_ERROR) {
+        this.#check(label, parseAcknowledgement(message));
+        acknowledged = true;
+      } else {
+        answers.push(message);
+      }
+    }
+    if (!acknowledged && answers.length === 0) {
+      const extendedAck = { message: 'no answer came' };
+      throw new KernelError(label, { errno: constants.errno.EPROTO, sequence, extendedAck });
     }
     return answers;
   }

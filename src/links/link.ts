@@ -95,3 +95,14 @@ export function parseLinkEvent(message: Message): LinkEvent | undefined {
   if (link.name === '') throw new TapwallError('MALFORMED_MESSAGE', `link ${link.index} has no name`);
   return { type: message.type === RTM_NEWLINK ? 'new' : 'gone', link };
 }
+
+/**
+ * The bytes of an address written as `52:54:00:aa:bb:cc`.
+ * @throws TapwallError ARGUMENT
+ */
+export function parseMac(text: string): Uint8Array {
+  if (!/^[0-9a-f]{2}(:[0-9a-f]{2})*$/i.test(text)) {
+    throw new TapwallError('ARGUMENT', `${text} is not a MAC address`);
+  }
+  return Uint8Array.from(text.split(':'), (part) => Number.parseInt(part, 16));
+}

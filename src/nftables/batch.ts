@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { parseAcknowledgement } from '../netlink/acknowledgement.js';
 import { leaf } from '../netlink/attribute.js';
 import { be32, concatenate } from '../netlink/bytes.js';
@@ -97,7 +98,7 @@ export function checkBatch(batch: Batch, reply: Uint8Array): void {
   }
   if (!acknowledged) {
     throw new KernelError(labelOf(batch, last), {
-      errno: 71, // EPROTO
+      errno: constants.errno.EPROTO,
       sequence: last,
       extendedAck: { message: 'no acknowledgement came' },
     });

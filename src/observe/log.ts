@@ -42,7 +42,9 @@ export function logEvent(log: Logger, event: AgentEvent): void {
     case 'failed':
       log.error(
         `${event.device} (index ${event.index}) cannot have policy ${event.policy}: ${event.error.message}; ` +
-          (event.closed ? 'everything to and from it is dropped' : 'it is NOT filtered'),
+          (event.closed
+            ? 'everything to and from it is dropped'
+            : 'nor could it be closed: it is as open as it was before'),
       );
       break;
     case 'overflow':

@@ -1,6 +1,6 @@
 import type { InlinePolicy, PolicyText } from '../config/configuration.js';
-import { locate, POLICY_NAME } from '../config/configuration.js';
-import { SourceError, type SourceLocation, TapwallError } from '../error.js';
+import { locate } from '../config/configuration.js';
+import { SourceError, type SourceLocation } from '../error.js';
 import { checkChainText } from './chain-text.js';
 import { DEVICE_VARIABLE } from './variable.js';
 
@@ -32,13 +32,9 @@ export const INLINE_TABLE = 'tapwall';
 /**
  * Renders an inline policy for one device. Both directions always get a chain, so that `default: drop` holds for
  * a direction without rules as well; egress is left out only where the kernel has no such hook.
- * @throws SourceError POLICY when rules reach beyond their chain; TapwallError ARGUMENT for a name that no
- *   configuration can give.
+ * @throws SourceError POLICY when rules reach beyond their chain.
  */
 export function renderInline(policy: InlinePolicy, { hooks }: InlineOptions): InlineSource {
-  // The name goes into a quoted comment.
-  if (!POLICY_NAME.test(policy.name))
-    throw new TapwallError('ARGUMENT', `not a policy name: ${JSON.stringify(policy.name)}`);
   const directions = (hooks.egress ? (['ingress', 'egress'] as const) : (['ingress'] as const)).map(
     (hook) => ({
       hook,
@@ -48,7 +44,7 @@ export function renderInline(policy: InlinePolicy, { hooks }: InlineOptions): In
   const problems = directions.flatMap(({ rules }) => (rules ? checkChainText(rules) : []));
   if (problems.length > 0) throw new SourceError('POLICY', problems);
 
-  const lines = [`table netdev ${INLINE_TABLE} {`, `\tcomment "tapwall policy ${policy.name}"`];
+  const lines = [`table netdev ${INLINE_TABLE} {`];
   const insertions: Insertion[] = [];
   for (const { hook, rules } of directions) {
     lines.push(
