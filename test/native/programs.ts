@@ -7,6 +7,7 @@ import { setImmediate } from 'node:timers/promises';
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
 import {
   addon,
+  createVeth,
   dumpLinks,
   linkName,
   message,
@@ -43,8 +44,9 @@ const programs: Record<string, () => Promise<void> | void> = {
     const returned = new Int32Array(workerData?.returned ?? new SharedArrayBuffer(4));
     report('waiting');
     for (;;) {
-      // undefined, where a number is promised, is how a call ends that was made after the termination.
-      if (addon.wait([socket], -1, 1000) !== undefined) Atomics.add(returned, 0, 1);
+      // undefined, where a number is promised, is how a call ends that was made after the termination. The
+      // loop has no call but this one: at any other, V8 would notice the termination.
+      if (addon.wait([socket], -1, 1000) !== undefined) returned[0] = (returned[0] as number) + 1;
     }
   },
 
@@ -157,16 +159,28 @@ const programs: Record<string, () => Promise<void> | void> = {
     report({ open: open.length, descriptors: openDescriptors() });
   },
 
-  /** Loads tables of its own, many times, and reports what it reads back. */
+  /**
+   * Loads rules about a device that only its own namespace has, many times, and reports what it reads back.
+   * The library keeps the names of devices in a cache that all its users share.
+   */
   'load-rules'() {
     const namespace = addon.Namespace.create();
+    const socket = new addon.Socket({ ...socketDefaults, namespace: namespace.fd });
+    createVeth(socket, workerData.name);
+    const rules = `table netdev t { chain c { iif "${workerData.name}" drop\n}\n}\n`;
     const run = (input: string) => addon.runNftables({ ...nftablesDefaults, namespace: namespace.fd, input });
     const failures: string[] = [];
-    for (let i = 0; i < 50; i += 1) {
-      const { status, error } = run(`add table netdev ${workerData.name}-${i}`);
+    // Both begin when the second is there.
+    const arrived = new Int32Array(workerData.barrier);
+    if (Atomics.add(arrived, 0, 1) === 0) Atomics.wait(arrived, 0, 1);
+    else Atomics.notify(arrived, 0);
+    for (let i = 0; i < 100; i += 1) {
+      const { status, error } = run(`${rules}delete table netdev t`);
       if (status !== 0) failures.push(error);
     }
-    report({ failures, output: run('list tables').output });
+    run(rules);
+    report({ failures, output: run('list ruleset').output });
+    socket.close();
     namespace.close();
   },
 };
