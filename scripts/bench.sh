@@ -1,14 +1,16 @@
 #!/bin/bash
-# Builds and runs a benchmark: bash scripts/bench.sh attach|event [arguments]. Needs root: everything happens in
+# Builds and runs a benchmark: bash scripts/bench.sh attach|event|flat|leak|packet [arguments]. Needs root: everything happens in
 # network namespaces of its own, and nothing may touch the machine's (which the variable below enforces).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 benchmark=${1:-}
 case $benchmark in
-  attach) programs=(attach/floor) ;;
+  attach | flat) programs=(floor) ;;
   event) programs=(event/observer) ;;
+  leak) programs=(leak/flooder) ;;
+  packet) programs=(packet/pump) ;;
   *)
-    echo "usage: bash scripts/bench.sh attach|event [arguments]; --help tells which" >&2
+    echo "usage: bash scripts/bench.sh attach|event|flat|leak|packet [arguments]; --help tells which" >&2
     exit 2
     ;;
 esac

@@ -8,8 +8,16 @@
 export { Agent, type AgentOptions } from './agent/agent.js';
 export type { AgentEvent, DetachReason, EventError } from './agent/event.js';
 export { AgentLoop, type LoopOptions } from './agent/loop.js';
-export { type AttachResult, type DetachResult, type DeviceStatus, Hand } from './agent/manual.js';
-export { type CompileCapabilities, compilePlan, type Plan } from './agent/plan.js';
+export { type AttachResult, type DetachResult, Hand } from './agent/manual.js';
+export { choosePlacement, type PlacementCapabilities, probePlacement } from './agent/placement.js';
+export { type CompileCapabilities, compilePlan, type Plan, type PlanOptions } from './agent/plan.js';
+export {
+  type Count,
+  type DeviceStatus,
+  type DirectionCounts,
+  readStatus,
+  type Status,
+} from './agent/status.js';
 export { type Compiled, Compiler, type CompilerOptions, type PolicySource } from './compiler/compiler.js';
 export type { Configuration } from './config/configuration.js';
 export { loadConfiguration, parseConfiguration } from './config/load.js';

@@ -8,11 +8,11 @@
  * TASK is a file that `task.ts` writes. For the protocol see `contender.ts`.
  */
 import { spawnSync } from 'node:child_process';
-import { readSync, writeSync } from 'node:fs';
 import { loadAddon } from '#src/kernel/addon.js';
 import { linuxKernel } from '#src/kernel/linux.js';
 import { NETLINK_NETFILTER } from '#src/netlink/constants.js';
 import { attachBatch, attachLength } from '#src/program/attach.js';
+import { answerQuestions } from '../answer.js';
 import { readTask, type Task } from './task.js';
 
 /** Attaches once; gives nanoseconds. */
@@ -69,25 +69,10 @@ const CONTENDERS: Record<string, (namespacePath: string, task: Task) => Attach> 
   nft,
 };
 
-/** Blocks in read(2), as the agent's thread blocks in poll(2): no event loop is between waking and working. */
-function serve(attach: Attach): void {
-  const line = Buffer.alloc(64);
-  writeSync(1, 'ready\n');
-  while (readSync(0, line) > 0) {
-    let answer: string;
-    try {
-      answer = String(attach());
-    } catch (error) {
-      answer = `! ${error instanceof Error ? error.message.replaceAll('\n', ' ') : String(error)}`;
-    }
-    writeSync(1, `${answer}\n`);
-  }
-}
-
 const [, , name = '', namespacePath = '', taskFile = ''] = process.argv;
 const make = CONTENDERS[name];
 if (!make) {
   process.stderr.write(`there is no contender ${name}\n`);
   process.exit(2);
 }
-serve(make(namespacePath, readTask(taskFile)));
+answerQuestions({ attach: make(namespacePath, readTask(taskFile)) });

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Agent } from '#src/agent/agent.js';
-import type { Configuration } from '#src/config/configuration.js';
+import type { Configuration, Placement } from '#src/config/configuration.js';
 import { loadConfiguration } from '#src/config/load.js';
 import { Lab } from '#src/demo/lab.js';
 import { LEGACY_FILE } from '#src/demo/scenario.js';
@@ -9,19 +9,38 @@ import { linuxKernel } from '#src/kernel/linux.js';
 import { showProgress } from '../progress.js';
 import { type Observations, Observer, type Pace } from './observer.js';
 
-/** One way to make devices while the agent runs. */
+/** One way to filter and to make devices while the agent runs. */
 export interface Scenario {
   title: string;
+  placement: Placement;
+  /** `shared` is a policy that stands in the configuration, `file` an nft file, for which each device has a table. */
+  policy: 'shared' | 'file';
   pace: Pace;
   /** Whether the agent's process is kept busy otherwise. */
   blocked: boolean;
 }
 
 export const SCENARIOS: readonly Scenario[] = [
-  { title: 'one by one', pace: 'paced', blocked: false },
-  { title: 'all at once', pace: 'burst', blocked: false },
-  { title: 'one by one, main thread blocked', pace: 'paced', blocked: true },
-  { title: 'all at once, main thread blocked', pace: 'burst', blocked: true },
+  { title: 'names, one by one', placement: 'names', policy: 'shared', pace: 'paced', blocked: false },
+  { title: 'names, all at once', placement: 'names', policy: 'shared', pace: 'burst', blocked: false },
+  { title: 'prefix, one by one', placement: 'prefix', policy: 'shared', pace: 'paced', blocked: false },
+  { title: 'prefix, all at once', placement: 'prefix', policy: 'shared', pace: 'burst', blocked: false },
+  {
+    title: 'names, one by one, main thread blocked',
+    placement: 'names',
+    policy: 'shared',
+    pace: 'paced',
+    blocked: true,
+  },
+  {
+    title: 'names, all at once, main thread blocked',
+    placement: 'names',
+    policy: 'shared',
+    pace: 'burst',
+    blocked: true,
+  },
+  { title: 'names, a file, one by one', placement: 'names', policy: 'file', pace: 'paced', blocked: false },
+  { title: 'names, a file, all at once', placement: 'names', policy: 'file', pace: 'burst', blocked: false },
 ];
 
 export interface ScenarioResult {
@@ -29,24 +48,37 @@ export interface ScenarioResult {
   observations: Observations;
 }
 
-const CONFIGURATION = `devices:
-  prefixes: [macvtap]
-policies:
+const CONFIGURATIONS: Record<Scenario['policy'], string> = {
+  shared: `policies:
+  lan-guard:
+    guards: [mac, ethertype, fragment, dhcp-server, ra, ip, arp, nd]
+    ingress: |
+      ip saddr 192.168.2.1 accept
+      ip saddr 192.168.0.0/16 drop
+    egress: |
+      ip daddr 192.168.2.1 accept
+      ip daddr 192.168.0.0/16 drop
+    default: accept
+bindings:
+  - { parent: vx0, policy: lan-guard, addresses: [203.0.113.7, "2001:db8::7"] }
+`,
+  file: `policies:
   legacy:
     file: filtermacvtap.nft
 bindings:
-  - { device: "macvtap*", parent: vx0, policy: legacy }
-`;
+  - { parent: vx0, policy: legacy }
+`,
+};
 
 const BLOCKED_MS = 50;
 const FREE_MS = 10;
 
-/** Writes the policy and the configuration that all scenarios run with. */
-function writeConfiguration(folder: string): Configuration {
+/** Writes the policy's file, and the configuration of a scenario. */
+function writeConfiguration(folder: string, { placement, policy }: Scenario): Configuration {
   writeFileSync(join(folder, 'filtermacvtap.nft'), LEGACY_FILE);
   const file = join(folder, 'tapwall.yaml');
-  writeFileSync(file, CONFIGURATION);
-  return loadConfiguration(file);
+  writeFileSync(file, CONFIGURATIONS[policy]);
+  return { ...loadConfiguration(file), placement };
 }
 
 /** Keeps the main thread from anything else for 50 ms of every 60. @returns what ends that. */
@@ -72,7 +104,8 @@ async function runScenario(
   let unblock = () => {};
   try {
     agent = await Agent.start(configuration, { namespace: lab.host.namespace });
-    observer = await Observer.start(lab.namespacePath, lab.parent, devices, scenario.pace);
+    const sign = scenario.policy === 'file' ? 'table' : 'element';
+    observer = await Observer.start(lab, devices, scenario.pace, sign);
     if (scenario.blocked) unblock = blockMainThread();
     return { scenario, observations: await observer.run() };
   } finally {
@@ -88,11 +121,10 @@ async function runScenario(
 
 /** Makes so many devices in each scenario, while the real agent runs, and has it observed from outside. */
 export async function runEvent(devices: number, folder: string): Promise<ScenarioResult[]> {
-  const configuration = writeConfiguration(folder);
   const results: ScenarioResult[] = [];
   for (const scenario of SCENARIOS) {
     showProgress(`${devices} devices, ${scenario.title}`);
-    results.push(await runScenario(scenario, configuration, devices));
+    results.push(await runScenario(scenario, writeConfiguration(folder, scenario), devices));
   }
   return results;
 }

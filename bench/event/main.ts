@@ -1,4 +1,4 @@
-/** How long a new device is without its filter, as another process sees it. */
+/** How long it takes until a new device has its filter, as another process sees it. */
 import { Command, InvalidArgumentError } from 'commander';
 import { withScratchFolder } from '../cleanup.js';
 import { afterRun, readEnvironment } from '../environment.js';
@@ -16,7 +16,7 @@ interface Options {
 
 interface ScenarioFigures {
   title: string;
-  /** Nanoseconds from the notification of the device to that of its table, in the order of the devices. */
+  /** Nanoseconds from the notification of the device to that of its filter, in the order of the devices. */
   samples: number[];
   summary: Summary;
   /** The same for the very first device, and the medians of the first and the last tenth of them. */
@@ -36,9 +36,9 @@ const QUICK_DEVICES = 200;
 const LARGEST_COUNT = 10_000;
 
 const METHOD = [
-  'The real agent runs with a configuration of one policy (two chains, two rules that accept and two that drop) and one binding, in its worker thread, on the network namespace of a throw-away host. Another process listens to the kernel’s notifications of links (RTNLGRP_LINK) and of nf_tables (NFNLGRP_NFTABLES). The time of a device runs from its first RTM_NEWLINK to the notification of its table, which the kernel sends behind the commit; both are taken by that one process and clock.',
+  'The real agent runs in its worker thread on the network namespace of a throw-away host, under placement `names` or `prefix`, with one binding and one policy: one that stands in the configuration (the guards mac, ethertype, fragment, dhcp-server, ra, ip, arp and nd, and two rules in each direction), or the usual nft file, of which each device gets a table (two chains of two rules). Another process listens to the kernel’s notifications of links (RTNLGRP_LINK) and of nf_tables (NFNLGRP_NFTABLES). The time of a device runs from its first RTM_NEWLINK to the notification of the element that gives it its policy, or of its table, which the kernel sends behind the commit; both are taken by that one process and clock. Under these placements the device is closed until then, not open.',
   'A third process makes the devices, by rtnetlink and down, as libvirt does. It is not the agent’s process, whose main thread would then be busy, or blocked, with that. “One by one”, each device waits until the one before is filtered; “all at once”, they are made in a row without a pause. On two cores, then, the creator and the agent can have one each, and share them with the listeners: one for each core, in C, at a real-time priority, a few microseconds an event. The earliest of their times counts. That takes time from the agent and not from its figure: a listener that has to wait for a core, or for the end of a system call on it, would note the device’s arrival late and make the agent look faster than it is. That somebody listens to nf_tables also costs the kernel time inside the commit, which counts against the agent here.',
-  'A transaction takes the longer the more tables there are: each of its messages names one, and the kernel looks for it in a list. So the first and the last tenth of the devices stand apart.',
+  'With a file, a transaction takes the longer the more tables there are: each of its messages names one, and the kernel looks for it in a list. So the first and the last tenth of the devices stand apart.',
   '“Main thread blocked”: the main thread of the agent’s process does nothing else for 50 ms of every 60.',
 ];
 
@@ -126,7 +126,9 @@ async function run(options: Options): Promise<void> {
 }
 
 const command = new Command('bench:event')
-  .description('Measures how long a new device is without its filter, in throw-away network namespaces.')
+  .description(
+    'Measures how long it takes until a new device has its filter, in throw-away network namespaces.',
+  )
   .option('--devices <number>', 'how many devices each scenario makes', parseDevices, DEFAULT_DEVICES)
   .option('--quick', `${QUICK_DEVICES} devices`)
   .option('--json <file>', 'write all samples, and what they were measured on')

@@ -1,18 +1,20 @@
 /*
  * Sees from outside how long a new device is without its filter.
  *
- *   observer NAMESPACE PARENT COUNT paced|burst
+ *   observer NAMESPACE PARENT COUNT paced|burst table|element
  *
  * One process makes COUNT macvtap devices on the link PARENT of the namespace; this one listens to the kernel's
  * notifications of links (RTNLGRP_LINK) and of nf_tables (NFNLGRP_NFTABLES) and notes when each arrives. In `burst`
- * the devices are made one after the other without a pause; `paced`, each waits until the table of the one before
+ * the devices are made one after the other without a pause; `paced`, each waits until the filter of the one before
  * has been seen.
  *
  * On standard output: `ready` when both groups are joined. Devices are made from the first line on standard input on.
  * At the end, times in nanoseconds of CLOCK_MONOTONIC:
  *
  *   link TIME INDEX NAME       the first notification of a device
- *   table TIME INDEX NAME      the first notification of a table of tapwall, which the kernel sends behind the commit
+ *   filter TIME INDEX NAME     the first notification of its filter, which the kernel sends behind the commit: with
+ *                              `table` that of a table of its own, with `element` that of the element of the map
+ *                              device.policy which gives it a policy
  *   create BEFORE AFTER        around sendmsg(2) and the acknowledgement, in the order of the devices
  *   lost                       notifications were lost
  *   priority NUMBER            the real-time priority of the listeners, 0 if they have none
@@ -81,6 +83,8 @@ struct creator {
 struct run {
   size_t count;
   bool paced;
+  /* What a device's filter is known by. */
+  mnl_cb_t on_filter;
   const struct creator *creator;
   /* How many devices the creator may have made. */
   atomic_size_t allowed;
@@ -90,7 +94,7 @@ struct listener {
   struct run *run;
   int core;
   struct mnl_socket *route, *netfilter;
-  struct sightings links, tables;
+  struct sightings links, filters;
   char *buffer;
   int priority;
   bool lost;
@@ -144,13 +148,39 @@ static int on_table_attribute(const struct nlattr *attribute, void *data) {
   return MNL_CB_OK;
 }
 
-/* A device's tables are called tapwall.INDEX.NAME. */
-static int on_nftables(const struct nlmsghdr *message, void *data) {
+static int on_table(const struct nlmsghdr *message, void *data) {
   const char *name = "";
   unsigned int index;
   if (message->nlmsg_type != ((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWTABLE)) return MNL_CB_OK;
   mnl_attr_parse(message, sizeof(struct nfgenmsg), on_table_attribute, &name);
   if (sscanf(name, "tapwall.%u.", &index) == 1) note(data, index, name);
+  return MNL_CB_OK;
+}
+
+/* The attribute of one type in a nest; NULL for none. */
+static const struct nlattr *find(const struct nlattr *nest, uint16_t type) {
+  const struct nlattr *attribute;
+  if (nest == NULL) return NULL;
+  mnl_attr_for_each_nested(attribute, nest) {
+    if (mnl_attr_get_type(attribute) == type) return attribute;
+  }
+  return NULL;
+}
+
+/* An element of device.policy has the interface index as its key, in the byte order of the host. */
+static int on_element(const struct nlmsghdr *message, void *data) {
+  const struct nlattr *attribute, *elements = NULL;
+  const char *set = "";
+  if (message->nlmsg_type != ((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWSETELEM)) return MNL_CB_OK;
+  mnl_attr_for_each(attribute, message, sizeof(struct nfgenmsg)) {
+    if (mnl_attr_get_type(attribute) == NFTA_SET_ELEM_LIST_SET) set = mnl_attr_get_str(attribute);
+    if (mnl_attr_get_type(attribute) == NFTA_SET_ELEM_LIST_ELEMENTS) elements = attribute;
+  }
+  if (elements == NULL || strcmp(set, "device.policy") != 0) return MNL_CB_OK;
+  mnl_attr_for_each_nested(attribute, elements) {
+    const struct nlattr *key = find(find(attribute, NFTA_SET_ELEM_KEY), NFTA_DATA_VALUE);
+    if (key != NULL && mnl_attr_get_payload_len(key) == sizeof(uint32_t)) note(data, mnl_attr_get_u32(key), set);
+  }
   return MNL_CB_OK;
 }
 
@@ -249,7 +279,7 @@ static void prepare_listener(struct listener *listener, struct run *run, int cor
   listener->route = open_group(NETLINK_ROUTE, RTNLGRP_LINK);
   listener->netfilter = open_group(NETLINK_NETFILTER, NFNLGRP_NFTABLES);
   listener->links.list = allocate(LARGEST_COUNT, sizeof *listener->links.list);
-  listener->tables.list = allocate(LARGEST_COUNT, sizeof *listener->tables.list);
+  listener->filters.list = allocate(LARGEST_COUNT, sizeof *listener->filters.list);
   listener->buffer = allocate(1, DATAGRAM);
 }
 
@@ -262,10 +292,10 @@ static void settle_on_core(struct listener *listener) {
   if (sched_setscheduler(0, SCHED_FIFO, &parameter) == 0) listener->priority = PRIORITY;
 }
 
-/* Whichever listener sees the last table first lets the next device be made. */
+/* Whichever listener sees the last filter first lets the next device be made. */
 static void keep_pace(struct listener *listener) {
   struct run *run = listener->run;
-  size_t seen = listener->tables.count;
+  size_t seen = listener->filters.count;
   if (!run->paced || seen >= run->count) return;
   if (atomic_compare_exchange_strong(&run->allowed, &seen, seen + 1)) allow(run->creator, 1);
 }
@@ -279,13 +309,13 @@ static void *listen_to_kernel(void *data) {
       {STDIN_FILENO, POLLIN, 0}, /* At its end, whoever asked is gone. */
   };
   settle_on_core(listener);
-  while (listener->links.count < count || listener->tables.count < count) {
+  while (listener->links.count < count || listener->filters.count < count) {
     const int ready = poll(files, 3, PATIENCE_MS);
     if (ready < 0) err(EXIT_FAILURE, "poll");
     if (ready == 0) break;
     if (files[2].revents != 0) exit(EXIT_FAILURE);
     receive(listener, listener->route, on_link, &listener->links);
-    receive(listener, listener->netfilter, on_nftables, &listener->tables);
+    receive(listener, listener->netfilter, listener->run->on_filter, &listener->filters);
     keep_pace(listener);
   }
   return NULL;
@@ -326,16 +356,16 @@ static void run_listeners(struct listener *listeners, size_t count) {
 }
 
 static void print_results(const struct listener *listeners, size_t listener_count, const struct creator *creator, size_t count) {
-  const struct sightings *links[MOST_LISTENERS], *tables[MOST_LISTENERS];
+  const struct sightings *links[MOST_LISTENERS], *filters[MOST_LISTENERS];
   int priority = PRIORITY;
   for (size_t i = 0; i < listener_count; i++) {
     links[i] = &listeners[i].links;
-    tables[i] = &listeners[i].tables;
+    filters[i] = &listeners[i].filters;
     if (listeners[i].priority < priority) priority = listeners[i].priority;
     if (listeners[i].lost) puts("lost");
   }
   print_sightings("link", links, listener_count);
-  print_sightings("table", tables, listener_count);
+  print_sightings("filter", filters, listener_count);
   for (size_t i = 0; i < count && creator->creations[i].after != 0; i++) {
     printf("create %lld %lld\n", (long long)creator->creations[i].before, (long long)creator->creations[i].after);
   }
@@ -343,13 +373,18 @@ static void print_results(const struct listener *listeners, size_t listener_coun
 }
 
 int main(int argc, char **argv) {
-  const long count = argc == 5 ? strtol(argv[3], NULL, 10) : 0;
-  if (argc != 5 || count < 1 || count > LARGEST_COUNT) errx(EXIT_FAILURE, "usage: observer NAMESPACE PARENT COUNT paced|burst");
+  const long count = argc == 6 ? strtol(argv[3], NULL, 10) : 0;
+  if (argc != 6 || count < 1 || count > LARGEST_COUNT) errx(EXIT_FAILURE, "usage: observer NAMESPACE PARENT COUNT paced|burst table|element");
   enter_namespace(argv[1]);
 
   /* Before there is a thread: the creator is a process of one. */
   struct creator creator = start_creator(argv[2], (unsigned int)count);
-  struct run run = {.count = (size_t)count, .paced = strcmp(argv[4], "paced") == 0, .creator = &creator};
+  struct run run = {
+      .count = (size_t)count,
+      .paced = strcmp(argv[4], "paced") == 0,
+      .on_filter = strcmp(argv[5], "table") == 0 ? on_table : on_element,
+      .creator = &creator,
+  };
   struct listener listeners[MOST_LISTENERS];
   const size_t listener_count = prepare_listeners(listeners, &run);
   puts("ready");

@@ -3,16 +3,20 @@ import { once } from 'node:events';
 import { createInterface, type Interface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import type { Lab } from '#src/demo/lab.js';
 
 /** How the devices are made: each when the one before is filtered, or all in a row. */
 export type Pace = 'paced' | 'burst';
+
+/** What a device's filter is known by: a table of its own, or the element that gives it a policy. */
+export type Sign = 'table' | 'element';
 
 /** What was seen of one device, in nanoseconds of one clock. */
 export interface Observation {
   index: number;
   /** When the first notification of the device was had. */
   seen: number;
-  /** When the notification of its table was had, which is sent behind the commit; undefined if none was. */
+  /** When the notification of its filter was had, which is sent behind the commit; undefined if none was. */
   filtered: number | undefined;
   /** When the request that made the device was sent, and when its answer was there. */
   requested: number;
@@ -44,8 +48,13 @@ export class Observer {
   }
 
   /** Starts it, and resolves when it listens. */
-  static async start(namespacePath: string, parent: string, devices: number, pace: Pace): Promise<Observer> {
-    const observer = new Observer([namespacePath, parent, String(devices), pace]);
+  static async start(
+    { namespacePath, parent }: Pick<Lab, 'namespacePath' | 'parent'>,
+    devices: number,
+    pace: Pace,
+    sign: Sign,
+  ): Promise<Observer> {
+    const observer = new Observer([namespacePath, parent, String(devices), pace, sign]);
     const ended = observer.#ended.then(([status]) => Promise.reject(failure(status)));
     await Promise.race([once(observer.#lines, 'line'), ended]);
     return observer;
@@ -72,7 +81,7 @@ function failure(status: number | null): Error {
 
 function parseObservations(lines: readonly string[]): Observations {
   const links: { index: number; time: number; name: string }[] = [];
-  const tables = new Map<number, number>();
+  const filters = new Map<number, number>();
   const creations: { requested: number; made: number }[] = [];
   let lost = false;
   let priority = 0;
@@ -80,7 +89,7 @@ function parseObservations(lines: readonly string[]): Observations {
     const [kind, ...fields] = line.split(' ');
     const [first = Number.NaN, second = Number.NaN] = fields.map(Number);
     if (kind === 'link') links.push({ time: first, index: second, name: fields[2] ?? '' });
-    else if (kind === 'table') tables.set(second, first);
+    else if (kind === 'filter') filters.set(second, first);
     else if (kind === 'create') creations.push({ requested: first, made: second });
     else if (kind === 'lost') lost = true;
     else if (kind === 'priority') priority = first;
@@ -89,7 +98,7 @@ function parseObservations(lines: readonly string[]): Observations {
     // macvtap0 is the first that was made, and so on.
     const creation = creations[Number(name.replace(/^\D+/, ''))];
     if (!creation) throw new Error(`${name} was seen and not made`);
-    return { index, seen: time, filtered: tables.get(index), ...creation };
+    return { index, seen: time, filtered: filters.get(index), ...creation };
   });
   return { devices, lost, priority };
 }

@@ -5,22 +5,31 @@ import type { Configuration } from '../config/configuration.js';
 import { TapwallError } from '../error.js';
 import type { NamespaceHandle, Waker } from '../kernel/kernel.js';
 import { linuxKernel } from '../kernel/linux.js';
-import { probeEgress } from '../kernel/probe.js';
-import type { AgentEvent } from './event.js';
-import { type CompileCapabilities, compilePlan } from './plan.js';
+import { NETLINK_NETFILTER } from '../netlink/constants.js';
+import type { AgentEvent, EventError } from './event.js';
+import {
+  choosePlacement,
+  type PlacementCapabilities,
+  placementWarning,
+  probePlacement,
+} from './placement.js';
+import { compilePlan, type Marks, marksOf, type Plan } from './plan.js';
+import { readMarks } from './shared-state.js';
 import type { WorkerCommand, WorkerMessage, WorkerStart } from './worker.js';
 
 export interface AgentOptions {
   /** The network namespace of the devices; absent for that of the process. */
   namespace?: NamespaceHandle;
-  /** What the kernel can do; found out by trying it in a scratch namespace unless given. */
-  capabilities?: CompileCapabilities;
+  /** What the kernel can do, in place of what trying it in a scratch namespace would say. */
+  capabilities?: Partial<PlacementCapabilities>;
 }
 
 interface AgentEvents {
   event: [event: AgentEvent];
   /** The agent's thread ended by itself. Filters stay in the kernel. */
   error: [error: TapwallError];
+  /** The kernel refused a configuration that was to be put in force; the old one stays. */
+  refused: [error: TapwallError];
 }
 
 /**
@@ -31,20 +40,22 @@ export class Agent extends EventEmitter<AgentEvents> {
   readonly #worker: Worker;
   readonly #commands: MessagePort;
   readonly #waker: Waker;
-  readonly #capabilities: CompileCapabilities;
   readonly #compiler: Compiler;
+  readonly #options: AgentOptions;
+  #plan: Plan;
   #stopped = false;
   // A worker that blocks is not interrupted by process.exit(), which would wait for it.
   readonly #onExit = () => this.#send({ command: 'stop', detach: false });
 
   private constructor(
     start: Omit<WorkerStart, 'commands' | 'wakerFd'>,
-    parts: { waker: Waker } & AgentParts,
+    parts: { waker: Waker; compiler: Compiler; options: AgentOptions },
   ) {
     super();
     this.#waker = parts.waker;
-    this.#capabilities = parts.capabilities;
     this.#compiler = parts.compiler;
+    this.#options = parts.options;
+    this.#plan = start.plan;
     const { port1, port2 } = new MessageChannel();
     this.#commands = port1;
     port1.unref();
@@ -72,13 +83,12 @@ export class Agent extends EventEmitter<AgentEvents> {
     onEvent?: (event: AgentEvent) => void,
   ): Promise<Agent> {
     const kernel = linuxKernel();
-    const capabilities = options.capabilities ?? { egress: probeEgress(kernel) };
     const compiler = new Compiler();
     let agent: Agent;
     try {
-      const plan = await compilePlan(configuration, compiler, capabilities);
+      const plan = await makePlan(configuration, compiler, options, kernelMarks(options));
       const start = { plan, namespacePath: options.namespace?.path };
-      agent = new Agent(start, { waker: kernel.createWaker(), capabilities, compiler });
+      agent = new Agent(start, { waker: kernel.createWaker(), compiler, options });
     } catch (error) {
       compiler.close();
       throw error;
@@ -93,10 +103,11 @@ export class Agent extends EventEmitter<AgentEvents> {
    * @throws SourceError for a policy that does not compile; the old configuration stays in force.
    */
   async reload(configuration: Configuration): Promise<void> {
-    const plan = await compilePlan(configuration, this.#compiler, this.#capabilities);
+    const plan = await makePlan(configuration, this.#compiler, this.#options, marksOf(this.#plan));
     const reloaded = this.#reached('reloaded');
     this.#send({ command: 'reload', plan });
     await reloaded;
+    this.#plan = plan;
   }
 
   /** Stops. Filters stay in the kernel unless `detach` is set. Resolves when the thread has ended. */
@@ -115,7 +126,8 @@ export class Agent extends EventEmitter<AgentEvents> {
 
   #receive(message: WorkerMessage): void {
     if ('event' in message) this.emit('event', message.event);
-    else this.#fail(new TapwallError(message.fatal.code, message.fatal.message));
+    else if ('refused' in message) this.emit('refused', asError(message.refused));
+    else this.#fail(asError(message.fatal));
   }
 
   #fail(error: TapwallError): void {
@@ -144,17 +156,48 @@ export class Agent extends EventEmitter<AgentEvents> {
       const settle = (then: () => void) => {
         this.off('event', onEvent);
         this.off('error', onError);
+        this.off('refused', onError);
         this.#worker.off('exit', onEnd);
         then();
       };
       this.on('event', onEvent);
       this.on('error', onError);
+      this.on('refused', onError);
       this.#worker.on('exit', onEnd);
     });
   }
 }
 
-interface AgentParts {
-  capabilities: CompileCapabilities;
-  compiler: Compiler;
+/** What the thread told of an error, as one. */
+function asError({ code, message, hint }: EventError): TapwallError {
+  return new TapwallError(code, message, typeof hint === 'string' ? { hint } : {});
+}
+
+/** The marks that policies have in the kernel, so that devices need no other. */
+function kernelMarks({ namespace }: AgentOptions): Marks {
+  const netfilter = linuxKernel().openSocket({ protocol: NETLINK_NETFILTER, namespace });
+  try {
+    return readMarks(netfilter);
+  } finally {
+    netfilter.close();
+  }
+}
+
+async function makePlan(
+  configuration: Configuration,
+  compiler: Compiler,
+  { capabilities }: AgentOptions,
+  marks: Marks,
+): Promise<Plan> {
+  const probed = { ...(await probePlacement(linuxKernel(), configuration.placement)), ...capabilities };
+  const placement = choosePlacement(configuration.placement, probed);
+  const plan = await compilePlan(configuration, compiler, {
+    placement,
+    capabilities: probed,
+    keepsHooks: probed.namesInAdvance,
+    destroys: probed.destroy,
+    marks,
+  });
+  const warning = placementWarning(placement, probed);
+  return warning === undefined ? plan : { ...plan, warnings: [...plan.warnings, warning] };
 }

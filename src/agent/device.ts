@@ -1,6 +1,7 @@
 import type { Link } from '../links/link.js';
-import { deviceTableName } from '../program/name.js';
-import type { Program } from '../program/program.js';
+import { DEVICE_POLICY } from '../policy/membership.js';
+import { readAssignedMac } from '../program/assigned-mac.js';
+import type { Member } from '../program/member.js';
 import type { Origin } from '../program/slot.js';
 import type { Attachment } from './attachment.js';
 
@@ -16,22 +17,28 @@ export interface Device {
   state: DeviceState;
   /** The policy it should have; undefined when no binding matches. */
   policy: string | undefined;
-  /** Who gave it the tables it has. */
+  /** The elements that admit it, as the kernel has them. */
+  members: Member[];
+  /** The hooks that were placed for it alone, by direction: the name that each stands on. */
+  hooks: Map<number, string>;
+  /** Whether frames of it had been counted when the kernel's state was last read. */
+  isCounted: boolean;
+  /** Who gave it the tables it has for itself. */
   origin: Origin | undefined;
-  /** Digest of the program that is installed. */
+  /** Digest of the program that is installed in its own tables. */
   digest: string | undefined;
-  /** The name it was attached under. */
+  /** The name its own tables were made for. */
   attachedName: string | undefined;
-  /** The kernel's names of the tables it has. */
+  /** The kernel's names of its own tables. */
   tables: string[];
 }
 
 export type DeviceState =
   /** Its policy is in the kernel. */
   | 'attached'
-  /** Its policy was refused, and everything is dropped instead. */
+  /** Its policy was refused, and the door is closed to it. */
   | 'closed'
-  /** Its policy was refused, and so was dropping everything. It is as open as it was before. */
+  /** Its policy was refused, and so was closing the door. It is as open as it was before. */
   | 'failed'
   /** No binding matches it. */
   | 'unmatched'
@@ -46,6 +53,9 @@ export function newDevice(link: Link): Device {
     assignedMac: link.mac ?? '',
     state: 'new',
     policy: undefined,
+    members: [],
+    hooks: new Map(),
+    isCounted: false,
     origin: undefined,
     digest: undefined,
     attachedName: undefined,
@@ -53,29 +63,18 @@ export function newDevice(link: Link): Device {
   };
 }
 
-/** Takes over what the kernel holds for a device, whoever put it there; null when it holds nothing. */
-export function adopt(device: Device, attachment: Attachment | null): void {
+/** Takes over the elements that the kernel holds for a device, whoever put them there. */
+export function adoptMembers(device: Device, members: Member[]): void {
+  device.members = members;
+  const policy = members.find(({ set }) => set === DEVICE_POLICY);
+  device.assignedMac = readAssignedMac(policy?.userdata) ?? device.assignedMac;
+}
+
+/** Takes over the tables that the kernel holds for a device alone, whoever put them there; null for none. */
+export function adoptTables(device: Device, attachment: Attachment | null): void {
   device.tables = attachment?.tables ?? [];
   device.origin = attachment?.record.origin;
   device.digest = attachment?.record.digest;
   device.attachedName = attachment?.record.device;
   if (attachment?.record.mac) device.assignedMac = attachment.record.mac;
-}
-
-/** The kernel's names of the tables that a program has for a device, sorted. */
-export function tablesFor(program: Program, index: number): string[] {
-  return program.tables.map((table) => deviceTableName(index, table)).sort();
-}
-
-/** True when an agent gave the device exactly what the program would give it now. */
-export function isCurrent(device: Device, program: Program): boolean {
-  const { link, origin, digest, attachedName, tables } = device;
-  const expected = tablesFor(program, link.index);
-  return (
-    origin === 'agent' &&
-    digest === program.digest &&
-    attachedName === link.name &&
-    tables.length === expected.length &&
-    tables.every((name, at) => name === expected[at])
-  );
 }

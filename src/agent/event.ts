@@ -1,3 +1,6 @@
+import type { Placement } from '../config/configuration.js';
+import { TapwallError } from '../error.js';
+
 /** Why a device lost its tables. */
 export type DetachReason =
   /** The device is gone: deleted, or moved to another namespace. */
@@ -25,14 +28,13 @@ export interface EventError {
 
 /** What an agent tells. One JSON object a line under `--json`; times are in microseconds. */
 export type AgentEvent =
-  | { event: 'ready'; devices: number; attached: number; microseconds: number }
+  | { event: 'ready'; devices: number; attached: number; placement: Placement; microseconds: number }
   | ({
       event: 'attached';
       policy: string;
-      digest: string;
-      /** The kernel's names of the device's tables. */
+      /** The kernel's names of the tables that the device has for itself: those of a policy that is a file. */
       tables: readonly string[];
-      /** True when the device had tables of tapwall before, which this replaced in the same transaction. */
+      /** True when the device was admitted or had tables of tapwall before, which this replaced in one transaction. */
       replaced: boolean;
       /** True when the tables were there and up to date, and nothing was sent. */
       kept: boolean;
@@ -45,7 +47,11 @@ export type AgentEvent =
       tables: readonly string[];
       microseconds: number;
     } & EventDevice)
-  | ({ event: 'unmatched' } & EventDevice)
+  | ({
+      event: 'unmatched';
+      /** True: everything to and from the device is dropped. */
+      closed: boolean;
+    } & EventDevice)
   | ({
       event: 'failed';
       policy: string;
@@ -58,3 +64,8 @@ export type AgentEvent =
   | { event: 'reloaded'; file: string; policies: number; bindings: number; microseconds: number }
   | { event: 'reload-failed'; file: string; error: EventError }
   | { event: 'stopped'; detached: number };
+
+export function eventError(error: unknown): EventError {
+  if (error instanceof TapwallError) return error.toJSON() as EventError;
+  return { code: 'UNKNOWN', message: error instanceof Error ? error.message : String(error) };
+}

@@ -1,25 +1,24 @@
 import { matchBinding } from '../config/binding.js';
+import type { Binding } from '../config/configuration.js';
 import { TapwallError } from '../error.js';
 import type { Kernel, NamespaceHandle } from '../kernel/kernel.js';
 import type { NetlinkSocket } from '../kernel/socket.js';
-import { RTNLGRP_LINK } from '../links/constants.js';
-import { macvtapFilter } from '../links/filter.js';
-import { type Link, type LinkEvent, parseLinkEvent } from '../links/link.js';
-import { findLink, listLinks } from '../links/query.js';
+import type { Link, LinkEvent } from '../links/link.js';
 import { NETLINK_NETFILTER, NETLINK_ROUTE } from '../netlink/constants.js';
-import { isKernelError } from '../netlink/error.js';
-import { attachBatch, attachLength, detachBatch, detachLength } from '../program/attach.js';
-import type { Program } from '../program/program.js';
+import { detachSegment } from '../program/attach.js';
+import { moreChain } from '../program/hook.js';
 import { type Attachment, listAttachments } from './attachment.js';
-import { adopt, type Device, isCurrent, newDevice, tablesFor } from './device.js';
-import type { AgentEvent, DetachReason, EventError } from './event.js';
+import { Committer, type Outcome } from './committer.js';
+import { adoptMembers, adoptTables, type Device, newDevice } from './device.js';
+import { Door } from './door.js';
+import type { AgentEvent } from './event.js';
+import { Herald } from './herald.js';
+import { HostLinks, NO_LINKS } from './host-links.js';
+import { LinkEvents } from './link-events.js';
 import type { Plan } from './plan.js';
-
-/**
- * Bytes of events the kernel keeps for the agent while it is busy. An event is about 1.5 KB, so this holds several
- * thousand; the system's default held 92.
- */
-const EVENT_BUFFER = 8 << 20;
+import { Roster } from './roster.js';
+import { planStep, type Step, type StepOptions } from './step.js';
+import { handTarget, isInPlace, needsHook, type Target, targetOf } from './target.js';
 
 export interface LoopOptions {
   kernel: Kernel;
@@ -30,43 +29,38 @@ export interface LoopOptions {
   emit(event: AgentEvent): void;
 }
 
-export function eventError(error: unknown): EventError {
-  if (error instanceof TapwallError) return error.toJSON() as EventError;
-  return { code: 'UNKNOWN', message: error instanceof Error ? error.message : String(error) };
-}
-
-function microsecondsSince(start: bigint): number {
-  return Number((process.hrtime.bigint() - start) / 1000n);
-}
+/** What a device should have that is behind no door any more. */
+const NOTHING: Target = { policy: undefined, members: [], program: undefined, hook: undefined };
 
 /**
- * The agent's loop: link event, binding, program, transaction. It blocks, and so runs in a thread of its own; all it
+ * The agent's loop: link event, binding, target, transaction. It blocks, and so runs in a thread of its own; all it
  * knows of the outside is the kernel it is given.
  */
 export class AgentLoop {
   readonly #options: LoopOptions;
-  readonly #events: NetlinkSocket;
-  readonly #route: NetlinkSocket;
+  readonly #herald: Herald;
+  readonly #events: LinkEvents;
+  readonly #links: HostLinks;
   readonly #netfilter: NetlinkSocket;
+  readonly #committer: Committer;
+  readonly #door: Door;
+  readonly #roster = new Roster();
   readonly #devices = new Map<number, Device>();
+  /** Devices that an event was about and that have not been looked at since. */
+  readonly #pending = new Set<Device>();
   #plan: Plan;
-  /** When the loop woke for what it is doing now. */
-  #woke = process.hrtime.bigint();
 
   constructor(plan: Plan, options: LoopOptions) {
     const { kernel, namespace } = options;
     this.#plan = plan;
     this.#options = options;
+    this.#herald = new Herald(options.emit);
     // Subscribed before anything is read, so that no device falls between the dump and the first event.
-    this.#events = kernel.openSocket({
-      protocol: NETLINK_ROUTE,
-      namespace,
-      receiveBuffer: EVENT_BUFFER,
-      groups: [RTNLGRP_LINK],
-      filter: macvtapFilter(),
-    });
-    this.#route = kernel.openSocket({ protocol: NETLINK_ROUTE, namespace });
+    this.#events = new LinkEvents(kernel, namespace);
+    this.#links = new HostLinks(kernel.openSocket({ protocol: NETLINK_ROUTE, namespace }));
     this.#netfilter = kernel.openSocket({ protocol: NETLINK_NETFILTER, namespace });
+    this.#committer = new Committer(this.#netfilter);
+    this.#door = new Door(this.#netfilter, this.#committer);
   }
 
   /**
@@ -74,15 +68,16 @@ export class AgentLoop {
    * @param beforeReady is called in between, when nothing waits for a filter any more.
    */
   start(beforeReady?: () => void): void {
-    this.#woke = process.hrtime.bigint();
-    for (const message of this.#plan.warnings) this.#options.emit({ event: 'warning', message });
+    this.#herald.wake();
+    for (const message of this.#plan.warnings) this.#herald.warn(message);
     this.#synchronise();
-    const microseconds = microsecondsSince(this.#woke);
+    const { microseconds } = this.#herald;
     beforeReady?.();
-    this.#options.emit({
+    this.#herald.emit({
       event: 'ready',
       devices: this.#devices.size,
       attached: this.#count('attached'),
+      placement: this.#plan.placement,
       microseconds,
     });
   }
@@ -93,43 +88,74 @@ export class AgentLoop {
    */
   step(timeoutMs: number): boolean {
     const { kernel, wakerFd } = this.#options;
-    const { sockets, woken } = kernel.wait([this.#events], wakerFd, timeoutMs);
-    this.#woke = process.hrtime.bigint();
+    const { sockets, woken } = kernel.wait([this.#events.socket], wakerFd, timeoutMs);
+    this.#herald.wake();
+    this.#links.forgetParents();
     if (sockets[0]) this.#drain();
     return woken;
   }
 
-  /** Puts another plan in force. What stays the same is left alone, counters included. */
+  /**
+   * Puts another plan in force. What stays the same is left alone, counters included.
+   * @throws KernelError when the kernel refuses it; the old plan stays in force.
+   */
   reload(plan: Plan): void {
-    this.#woke = process.hrtime.bigint();
+    this.#herald.wake();
+    const before = this.#plan;
     this.#plan = plan;
-    for (const message of plan.warnings) this.#options.emit({ event: 'warning', message });
-    this.#synchronise();
-    this.#options.emit({
+    try {
+      this.#synchronise();
+    } catch (error) {
+      this.#plan = before;
+      // What was read went by the other plan.
+      this.#synchronise();
+      throw error;
+    }
+    for (const message of plan.warnings) this.#herald.warn(message);
+    this.#herald.emit({
       event: 'reloaded',
       file: plan.file,
-      policies: plan.programs.size,
+      policies: plan.policies.size,
       bindings: plan.bindings.length,
-      microseconds: microsecondsSince(this.#woke),
+      microseconds: this.#herald.microseconds,
     });
   }
 
-  /** Ends the loop. Filters stay unless `detach` is given, and then only the agent's own go. */
+  /** Ends the loop. What filters stays unless `detach` is given: then the agent's own goes, and the door with it. */
   stop(options: { detach: boolean }): void {
-    let detached = 0;
-    if (options.detach) {
-      // As the kernel has them now: somebody may have attached by hand over the agent's.
-      for (const { index, record, tables } of listAttachments(this.#netfilter)) {
-        const device = this.#devices.get(index);
-        if (!device || record.origin !== 'agent') continue;
-        this.#woke = process.hrtime.bigint();
-        if (this.#removeTables(device.link.name, index, tables, 'exit')) detached++;
-      }
-    }
+    const detached = options.detach ? this.#detachAll() : 0;
     this.#events.close();
-    this.#route.close();
+    this.#links.close();
     this.#netfilter.close();
-    this.#options.emit({ event: 'stopped', detached });
+    this.#herald.emit({ event: 'stopped', detached });
+  }
+
+  /** @returns from how many devices something was taken. */
+  #detachAll(): number {
+    this.#herald.wake();
+    // As the kernel has them now: somebody may have attached by hand over the agent's.
+    for (const attachment of listAttachments(this.#netfilter)) {
+      const device = this.#devices.get(attachment.index);
+      if (device) adoptTables(device, attachment);
+    }
+    const own = [...this.#devices.values()].filter(
+      ({ origin, members, tables }) => origin !== 'manual' && (members.length > 0 || tables.length > 0),
+    );
+    try {
+      const { mostDevices } = this.#committer;
+      for (let at = 0; at < own.length; at += mostDevices) {
+        const tables = own.slice(at, at + mostDevices).flatMap((device) => device.tables);
+        if (tables.length > 0) this.#committer.transact([detachSegment(tables)]);
+      }
+      // With it go all elements and hooks.
+      this.#door.remove();
+    } catch (error) {
+      if (!(error instanceof TapwallError)) throw error;
+      this.#herald.warn(`cannot take the filters away: ${error.message}`);
+      return 0;
+    }
+    for (const device of own) this.#herald.detached(device, 'exit', device.tables);
+    return own.length;
   }
 
   #count(state: Device['state']): number {
@@ -140,260 +166,308 @@ export class AgentLoop {
 
   #drain(): void {
     for (;;) {
-      let messages: ReturnType<NetlinkSocket['receive']>;
-      try {
-        messages = this.#events.receive();
-      } catch (error) {
-        if (!isKernelError(error, 'ENOBUFS')) throw error;
-        this.#options.emit({
-          event: 'overflow',
-          message: 'link events were lost; reading all devices again',
-        });
-        this.#discard();
+      const events = this.#events.next();
+      if (events === undefined) break;
+      if (events === 'lost') {
+        this.#herald.emit({ event: 'overflow', message: 'link events were lost; reading all devices again' });
+        this.#pending.clear();
+        this.#events.discard();
         this.#synchronise();
         continue;
       }
-      if (!messages) return;
-      for (const message of messages) {
-        const event = parseLinkEvent(message);
-        if (event) this.#handle(event);
-      }
+      for (const event of events) this.#handle(event);
+      // Devices that appear together go into one transaction, and none waits for hundreds of others.
+      if (this.#pending.size >= this.#committer.mostDevices) this.#flush();
     }
-  }
-
-  /**
-   * Throws away what is queued before everything is read again. It is older than what will be read; and until the
-   * queue has been empty once, the kernel loses further events without another ENOBUFS (netlink_overrun() and
-   * NETLINK_S_CONGESTED, net/netlink/af_netlink.c).
-   */
-  #discard(): void {
-    for (;;) {
-      try {
-        if (!this.#events.receive()) return;
-      } catch (error) {
-        if (!isKernelError(error, 'ENOBUFS')) throw error;
-      }
-    }
+    this.#flush();
   }
 
   #handle({ type, link }: LinkEvent): void {
     if (type === 'new') {
-      this.#update(link);
+      const device = this.#note(link, undefined);
+      if (device) this.#pending.add(device);
       return;
     }
     const device = this.#devices.get(link.index);
     if (!device) return;
     this.#devices.delete(link.index);
-    if (device.tables.length > 0) this.#detach(device, 'gone');
+    this.#pending.delete(device);
+    this.#forget(device, 'gone');
   }
 
-  /** Makes the kernel's state what the plan says, from what both sockets read now. */
-  #synchronise(): void {
-    const attachments = new Map(listAttachments(this.#netfilter).map((one) => [one.index, one]));
-    const links = listLinks(this.#route).filter(({ kind }) => kind === 'macvtap');
-    const present = new Set(links.map(({ index }) => index));
-    for (const [index, device] of this.#devices) {
-      if (present.has(index)) continue;
-      this.#devices.delete(index);
-      adopt(device, attachments.get(index) ?? null);
-      if (device.tables.length > 0) this.#detach(device, 'gone');
-      attachments.delete(index);
-    }
-    for (const link of links) {
-      const attachment = attachments.get(link.index);
-      attachments.delete(link.index);
-      this.#update(link, attachment ?? null);
-    }
-    for (const { index, record, tables } of attachments.values()) {
-      this.#removeTables(record.device, index, tables, 'stale');
-    }
-  }
-
-  /**
-   * Decides what a device should have, and sees to it.
-   * @param attachment what the kernel holds for it: read just now, null when it holds nothing, undefined when it
-   *   was not read.
-   */
-  #update(link: Link, attachment?: Attachment | null): void {
+  /** Remembers how a link is now; undefined for one that is none of tapwall's business. */
+  #note(link: Link, attachment: Attachment | undefined, isKnown = false): Device | undefined {
     let device = this.#devices.get(link.index);
-    const covered = this.#plan.prefixes.some((prefix) => link.name.startsWith(prefix));
     if (!device) {
       // What an agent gave a device that has left the prefixes meanwhile, or that the prefixes have left, has to go.
-      const left = attachment?.record.origin === 'agent';
-      if (link.kind !== 'macvtap' || !(covered || left)) return;
+      const left = attachment?.record.origin === 'agent' || isKnown;
+      if (link.kind !== 'macvtap' || !(this.#covers(link) || left)) return undefined;
       device = newDevice(link);
       this.#devices.set(link.index, device);
     }
     device.link = link;
-    if (attachment !== undefined) adopt(device, attachment);
-    const policy = covered ? this.#policyFor(device) : undefined;
-    if (policy === undefined) this.#release(device, covered, attachment !== undefined);
-    else this.#apply(device, policy, attachment !== undefined);
+    return device;
   }
 
-  #policyFor(device: Device): string | undefined {
-    const { link } = device;
-    const binding = matchBinding(this.#plan.bindings, {
-      name: link.name,
-      kind: link.kind ?? '',
-      mac: device.assignedMac,
-      alias: link.alias,
-      parentName: this.#parentName(link),
-    });
-    return binding?.policy;
+  #covers({ name }: Link): boolean {
+    return this.#plan.prefixes.some((prefix) => name.startsWith(prefix));
   }
 
-  /** The parent's name as it is now; undefined when it is in another namespace, where its index means nothing here. */
-  #parentName(link: Link): string | undefined {
-    if (link.parentIndex === undefined || link.parentElsewhere) return undefined;
-    if (!this.#plan.bindings.some(({ parent }) => parent !== undefined)) return undefined;
-    return findLink(this.#route, { index: link.parentIndex })?.name;
+  /** Makes the kernel's state what the plan says, from what both sockets read now. */
+  #synchronise(): void {
+    this.#pending.clear();
+    this.#links.forgetParents();
+    const links = this.#links.macvtaps();
+    const state = this.#door.read(this.#plan, links);
+    this.#roster.reset(state.counts);
+    const attachments = new Map(listAttachments(this.#netfilter).map((one) => [one.index, one]));
+    const present = new Set(links.map(({ index }) => index));
+    const gone: Device[] = [];
+    for (const [index, device] of this.#devices) {
+      if (present.has(index)) continue;
+      this.#devices.delete(index);
+      gone.push(device);
+    }
+    for (const link of links) {
+      const attachment = attachments.get(link.index);
+      const isKnown = [state.members, state.hooks, state.counted].some((one) => one.has(link.index));
+      const device = this.#note(link, attachment, isKnown);
+      if (!device) continue;
+      adoptTables(device, attachment ?? null);
+      attachments.delete(link.index);
+      adoptMembers(device, state.members.get(link.index) ?? []);
+      device.hooks = state.hooks.get(link.index) ?? new Map();
+      device.isCounted = state.counted.has(link.index);
+    }
+    const stale = new Set([...state.members.keys(), ...state.counted.keys(), ...attachments.keys()]);
+    for (const { link } of gone) stale.add(link.index);
+    for (const { index } of links) stale.delete(index);
+    const steps = this.#steps([...this.#devices.values()], true);
+    this.#door.put(this.#plan, state, steps, this.#links.indexes(this.#plan.blueprint.links), (outcomes) =>
+      this.#conclude(outcomes),
+    );
+    for (const index of stale) {
+      const device = gone.find(({ link }) => link.index === index);
+      const attachment = attachments.get(index);
+      this.#removeStale(device, attachment, index, state.members.get(index) ?? []);
+    }
+  }
+
+  /** Takes away what a device left behind that went while nobody listened. */
+  #removeStale(
+    known: Device | undefined,
+    attachment: Attachment | undefined,
+    index: number,
+    members: Device['members'],
+  ): void {
+    const name = known?.link.name ?? attachment?.record.device ?? `interface ${index}`;
+    const device = known ?? newDevice({ ...GONE_LINK, index, name });
+    adoptTables(device, attachment ?? null);
+    device.members = members;
+    device.hooks = new Map();
+    this.#forget(device, known ? 'gone' : 'stale');
+  }
+
+  /** Looks at the devices that events were about. */
+  #flush(): void {
+    if (this.#pending.size === 0) return;
+    const devices = [...this.#pending];
+    this.#pending.clear();
+    this.#conclude(this.#committer.commit(this.#steps(devices, false)));
   }
 
   /**
-   * Takes the agent's tables from a device that no binding matches. What was attached by hand stays until it is
-   * detached by hand or a binding matches.
+   * What has to be done for devices; those that need nothing are told of where that is news.
+   * @param verified what the kernel holds for them was read just now.
    */
-  #release(device: Device, covered: boolean, verified: boolean): void {
-    const { link } = device;
-    const told = device.state === 'unmatched';
-    device.policy = undefined;
-    if (device.origin === 'manual') {
-      device.state = 'manual';
-      return;
+  #steps(devices: readonly Device[], verified: boolean): Step[] {
+    const steps: Step[] = [];
+    for (const device of devices) {
+      const step = this.#step(device, verified);
+      if (step) steps.push(step);
     }
-    // Tables that could not be removed are not tried again on every event: a refusal stalls the host's link creation.
-    if (device.tables.length > 0 && (!told || verified)) this.#detach(device, 'unbound');
-    if (!covered) {
+    return steps;
+  }
+
+  #step(device: Device, verified: boolean): Step | undefined {
+    const { link } = device;
+    const binding = this.#covers(link) ? this.#bindingFor(device) : undefined;
+    if (device.origin === 'manual' && !binding) {
+      // What was attached by hand stays until it is detached by hand or a binding matches.
+      device.state = 'manual';
+      device.policy = undefined;
+      if (!this.#covers(link)) return undefined;
+    }
+    const target = this.#targetOf(device, binding);
+    const directions = [...this.#plan.blueprint.bases.keys()];
+    const mustForget = device.isCounted && !this.#covers(link);
+    if (!mustForget && isInPlace(device, target, directions)) {
+      this.#settle(device, target);
+      return undefined;
+    }
+    // A name that the device had in passing: filtering for it would leave the device open until the next event.
+    if (device.tables.length > 0 && device.attachedName !== link.name && !this.#links.hasName(link))
+      return undefined;
+    // What was refused is not tried again on every event: a refused batch stalls the host's link creation.
+    const refused = device.state === 'closed' || device.state === 'failed';
+    if (refused && device.policy === target.policy && device.attachedName === link.name && !verified) {
+      return undefined;
+    }
+    const links = target.program ? this.#links.indexes(target.program.links) : NO_LINKS;
+    let step: Step;
+    try {
+      // Of a device that leaves the prefixes nobody will say that it is gone.
+      step = this.#planStep(device, target, { links, forgets: !this.#covers(link) });
+    } catch (error) {
+      if (!(error instanceof TapwallError)) throw error;
+      this.#refuse(device, target.policy, error);
+      return undefined;
+    }
+    if (step.segments.length > 0 || step.late.length > 0) return step;
+    // Hooks that follow a device to its next name need nothing.
+    step.apply();
+    step.applyLate();
+    this.#settle(device, target);
+    return undefined;
+  }
+
+  #targetOf(device: Device, binding: Binding | undefined): Target {
+    if (!this.#covers(device.link)) return NOTHING;
+    const isByHand = device.origin === 'manual' && !binding;
+    return isByHand ? handTarget(this.#plan, device) : targetOf(this.#plan, device, binding);
+  }
+
+  #planStep(device: Device, target: Target, options: Partial<StepOptions> = {}): Step {
+    const isTaken = (name: string, chain: string, word: string) => {
+      for (const { link } of this.#devices.values()) {
+        if (link.name !== name || link.index === device.link.index) continue;
+        if (this.#covers(link) && moreChain(word, link.index) === chain) return true;
+      }
+      return false;
+    };
+    const common = { links: NO_LINKS, roster: this.#roster, isTaken };
+    return planStep(this.#plan, device, target, { ...common, ...options });
+  }
+
+  /** Tells of a device that has all it should, where that is news. */
+  #settle(device: Device, { policy, keepsTables }: Target): void {
+    const { link } = device;
+    if (keepsTables) return;
+    if (!this.#covers(link)) {
       this.#devices.delete(link.index);
       return;
     }
-    device.state = 'unmatched';
-    if (!told) this.#options.emit({ event: 'unmatched', device: link.name, index: link.index });
-  }
-
-  #apply(device: Device, policy: string, verified: boolean): void {
-    const program = this.#plan.programs.get(policy);
-    if (!program) throw new TapwallError('CONFIG', `policy ${policy} was not compiled`);
-    const { link } = device;
-    if (isCurrent(device, program)) {
-      const kept = device.state !== 'attached';
-      device.state = 'attached';
-      device.policy = policy;
-      if (kept) this.#emitAttached(device, program, { replaced: false, kept: true });
+    const before = device.state;
+    device.policy = policy;
+    if (policy === undefined) {
+      device.state = 'unmatched';
+      if (before !== 'unmatched') {
+        this.#herald.unmatched(device, true);
+      }
       return;
     }
-    // A name that the device had in passing: filtering for it would leave the device open until the next event.
-    if (device.tables.length > 0 && device.attachedName !== link.name && !this.#hasName(link)) return;
-    // What was refused is not tried again on every event: a refused batch stalls the host's link creation.
-    const refused = device.state === 'closed' || device.state === 'failed';
-    if (refused && device.policy === policy && device.attachedName === link.name && !verified) return;
-    device.policy = policy;
-    this.#attach(device, program);
+    device.state = 'attached';
+    if (before !== 'attached') this.#herald.attached(device, policy, { replaced: false, kept: true });
   }
 
-  #attach(device: Device, program: Program): void {
-    const replaced = device.tables.length > 0;
-    try {
-      this.#commit(device, program);
-      device.state = 'attached';
-      this.#emitAttached(device, program, { replaced, kept: false });
-    } catch (error) {
-      if (!(error instanceof TapwallError)) throw error;
-      if (this.#hasName(device.link)) {
-        this.#close(device, program.policy, error);
-      } else {
-        // Not a failure; and whatever comes next, this policy has not been tried.
-        device.policy = undefined;
+  /** Tells what became of steps. */
+  #conclude(outcomes: readonly Outcome[]): void {
+    for (const { step, error, replaced, had } of outcomes) {
+      const { device, target } = step;
+      if (error) {
+        if (!this.#links.hasName(device.link)) {
+          // Not a failure; and whatever comes next, this policy has not been tried.
+          device.policy = undefined;
+        } else if (target.policy === undefined) {
+          this.#keep(device, error);
+        } else {
+          this.#refuse(device, target.policy, error);
+        }
+        continue;
       }
+      if (target.policy !== undefined) {
+        device.state = 'attached';
+        device.policy = target.policy;
+        this.#herald.attached(device, target.policy, { replaced, kept: false });
+        continue;
+      }
+      if (replaced && !target.keepsTables) this.#herald.detached(device, 'unbound', had);
+      this.#settle(device, target);
     }
   }
 
-  /** False for a device that went away or was renamed meanwhile: the event that says so is on its way. */
-  #hasName({ index, name }: Link): boolean {
-    return findLink(this.#route, { index })?.name === name;
-  }
-
-  /** Drops everything to and from a device whose policy was refused. */
-  #close(device: Device, policy: string, error: TapwallError): void {
-    let closed = true;
-    try {
-      this.#commit(device, this.#plan.closed);
-      device.state = 'closed';
-    } catch (second) {
-      if (!(second instanceof TapwallError)) throw second;
-      closed = false;
-      device.state = 'failed';
-    }
-    device.attachedName = device.link.name;
-    device.digest = undefined;
-    const { name, index } = device.link;
-    this.#options.emit({ event: 'failed', device: name, index, policy, error: eventError(error), closed });
-  }
-
-  #commit(device: Device, program: Program): void {
-    const { link } = device;
-    if (link.name.includes('\ufffd')) {
-      throw new TapwallError('NOT_SUPPORTED', `the name of interface ${link.index} is not valid UTF-8`, {
-        hint: 'Rename the device.',
-      });
-    }
-    const facts = {
-      index: link.index,
+  #bindingFor({ link, assignedMac }: Device): Binding | undefined {
+    const parentName = () => this.#links.parentName(link);
+    return matchBinding(this.#plan.bindings, {
       name: link.name,
-      mac: device.assignedMac,
-      origin: 'agent' as const,
-      links: this.#linkIndexes(program),
-    };
-    this.#netfilter.commitWith(attachLength(program, device.tables), (sequence) =>
-      attachBatch(program, facts, sequence, device.tables),
-    );
-    device.tables = tablesFor(program, link.index);
-    device.origin = 'agent';
-    device.digest = program.digest;
-    device.attachedName = link.name;
-  }
-
-  #linkIndexes(program: Program): Map<string, number> {
-    const indexes = new Map<string, number>();
-    for (const name of program.links) {
-      const link = findLink(this.#route, { name });
-      if (link) indexes.set(name, link.index);
-    }
-    return indexes;
-  }
-
-  #detach(device: Device, reason: DetachReason): void {
-    if (this.#removeTables(device.link.name, device.link.index, device.tables, reason)) adopt(device, null);
-  }
-
-  /** @returns false when the kernel refused: the tables stay, and filter as before. */
-  #removeTables(device: string, index: number, tables: string[], reason: DetachReason): boolean {
-    try {
-      this.#netfilter.commitWith(detachLength(tables), (sequence) => detachBatch(tables, sequence));
-    } catch (error) {
-      if (!(error instanceof TapwallError)) throw error;
-      // The next start, reload or overflow finds them and tries again.
-      const message = `cannot remove ${tables.join(', ')} of ${device}: ${error.message}`;
-      this.#options.emit({ event: 'warning', message });
-      return false;
-    }
-    const microseconds = microsecondsSince(this.#woke);
-    this.#options.emit({ event: 'detached', device, index, reason, tables, microseconds });
-    return true;
-  }
-
-  #emitAttached(device: Device, program: Program, how: { replaced: boolean; kept: boolean }): void {
-    const { name, index } = device.link;
-    this.#options.emit({
-      event: 'attached',
-      device: name,
-      index,
-      policy: program.policy,
-      digest: program.digest,
-      tables: device.tables,
-      ...how,
-      microseconds: microsecondsSince(this.#woke),
+      kind: link.kind ?? '',
+      mac: assignedMac,
+      alias: link.alias,
+      // Asked of the kernel only if a binding asks for it.
+      get parentName() {
+        return parentName();
+      },
     });
   }
+
+  /** Leaves a device what it has, where it should have nothing: the next start, reload or overflow tries again. */
+  #keep(device: Device, error: TapwallError): void {
+    device.state = 'failed';
+    device.policy = undefined;
+    device.attachedName = device.link.name;
+    if (device.members.length === 0 && device.tables.length === 0 && this.#covers(device.link)) {
+      this.#herald.warn(`cannot close the door to ${device.link.name}: ${error.message}`);
+      this.#herald.unmatched(device, false);
+      return;
+    }
+    this.#herald.warn(`cannot detach ${device.link.name}: ${error.message}`);
+  }
+
+  /** Closes the door to a device whose policy was refused. */
+  #refuse(device: Device, policy: string | undefined, error: TapwallError): void {
+    const closed = this.#close(device);
+    device.state = closed ? 'closed' : 'failed';
+    device.policy = policy;
+    device.attachedName = device.link.name;
+    this.#herald.failed(device, policy ?? '', error, closed);
+  }
+
+  /** @returns false when the kernel refused, or the device's name cannot be said. */
+  #close(device: Device): boolean {
+    const hook = needsHook(this.#plan, device.link.name) ? device.link.name : undefined;
+    try {
+      const step = this.#planStep(device, { ...NOTHING, hook });
+      if (step.segments.length === 0 && step.late.length === 0) return true;
+      const [outcome] = this.#committer.commit([step]);
+      return outcome?.error === undefined;
+    } catch (error) {
+      if (error instanceof TapwallError) return false;
+      throw error;
+    }
+  }
+
+  /** Takes away what a device that is gone has left. */
+  #forget(device: Device, reason: 'gone' | 'stale'): void {
+    const had = [...device.tables];
+    const wasAdmitted = device.members.length > 0 || had.length > 0;
+    const step = this.#planStep(device, NOTHING, { gone: true, forgets: true });
+    if (step.segments.length === 0) return;
+    const [outcome] = this.#committer.commit([step]);
+    if (outcome?.error) {
+      // The next start, reload or overflow finds it and tries again.
+      this.#herald.warn(`cannot detach ${device.link.name}: ${outcome.error.message}`);
+    } else if (wasAdmitted) {
+      this.#herald.detached(device, reason, had);
+    }
+  }
 }
+
+/** What is known of a link that is not there. */
+const GONE_LINK: Omit<Link, 'index' | 'name'> = {
+  up: false,
+  kind: 'macvtap',
+  mac: undefined,
+  alias: undefined,
+  parentIndex: undefined,
+  parentElsewhere: false,
+};

@@ -4,28 +4,15 @@ import type { NetlinkSocket } from '../kernel/socket.js';
 import type { Link } from '../links/link.js';
 import { findLink, listLinks } from '../links/query.js';
 import { NETLINK_NETFILTER, NETLINK_ROUTE } from '../netlink/constants.js';
-import { attachBatch, attachLength, detachBatch, detachLength } from '../program/attach.js';
+import { encodeTransaction, type Segment, transactionLength } from '../nftables/transaction.js';
+import { BY_HAND_MARK, policyMember } from '../policy/membership.js';
+import { attachSegment, detachSegment } from '../program/attach.js';
+import { memberSegment } from '../program/member.js';
 import { deviceTableName } from '../program/name.js';
 import type { Program } from '../program/program.js';
-import type { Origin } from '../program/slot.js';
 import { type Attachment, listAttachments } from './attachment.js';
-import { CLOSED_NAME } from './plan.js';
-
-/** What the kernel holds for one device, for people: one line of `tapwall list`. */
-export interface DeviceStatus {
-  device: string;
-  index: number;
-  /**
-   * `attached`: its tables are there. `closed`: its policy was refused and everything is dropped. `unfiltered`: it has none. `stale`: tables of a device that is gone.
-   * `renamed`: its tables hook the name it had when it was attached.
-   */
-  state: 'attached' | 'closed' | 'unfiltered' | 'stale' | 'renamed';
-  mac: string | undefined;
-  policy?: string;
-  digest?: string;
-  origin?: Origin;
-  tables: string[];
-}
+import { readShared } from './shared-state.js';
+import { compareMembers } from './target.js';
 
 export interface AttachResult {
   device: string;
@@ -35,7 +22,7 @@ export interface AttachResult {
   tables: string[];
   /** Tables of tapwall that the device had before; they were replaced in the same transaction. */
   replaced: string[];
-  /** Whether those were an agent's, which brings its own policy back at its next start or reload. */
+  /** Whether an agent filtered the device, which brings its own policy back at its next start or reload. */
   replacedAgent: boolean;
   messages: number;
   microseconds: number;
@@ -44,7 +31,10 @@ export interface AttachResult {
 export interface DetachResult {
   device: string;
   index: number | undefined;
+  /** The tables that were removed. */
   tables: string[];
+  /** Whether the door of the shared table was closed to it. */
+  closed: boolean;
 }
 
 /** What the commands do without an agent: one look at the kernel, one transaction. */
@@ -74,9 +64,13 @@ export class Hand {
     return link;
   }
 
-  /** @throws KernelError when the kernel refuses; the device keeps what it had. */
+  /**
+   * Gives a device its own tables and, where a door stands, admits it to be filtered by them alone.
+   * @throws KernelError when the kernel refuses; the device keeps what it had.
+   */
   attach(link: Link, program: Program): AttachResult {
     const attachments = listAttachments(this.#netfilter);
+    const shared = readShared(this.#netfilter);
     const before = attachments.find(({ index }) => index === link.index);
     // Tables of a device that is gone hook the next one of its name (6.16 on).
     const stale = attachments.filter(
@@ -95,10 +89,15 @@ export class Hand {
       links,
     };
     const obsolete = [...(before ? [before] : []), ...stale].flatMap(({ tables }) => tables);
+    const segments: Segment[] = [attachSegment(program, facts, obsolete)];
+    const members = shared?.members.get(link.index) ?? [];
+    if (shared) {
+      const { leave, join } = compareMembers(members, [policyMember(link.index, BY_HAND_MARK)]);
+      if (leave.length > 0) segments.push(memberSegment('leave', leave));
+      if (join.length > 0) segments.push(memberSegment('join', join));
+    }
     const start = process.hrtime.bigint();
-    const batch = this.#netfilter.commitWith(attachLength(program, obsolete), (sequence) =>
-      attachBatch(program, facts, sequence, obsolete),
-    );
+    const messages = this.#commit(segments);
     const microseconds = Number((process.hrtime.bigint() - start) / 1000n);
     return {
       device: link.name,
@@ -107,14 +106,15 @@ export class Hand {
       digest: program.digest,
       tables: program.tables.map((table) => deviceTableName(link.index, table)).sort(),
       replaced: obsolete,
-      replacedAgent: before?.record.origin === 'agent',
-      messages: batch.labels.length,
+      replacedAgent: before?.record.origin === 'agent' || (!before && members.length > 0),
+      messages,
       microseconds,
     };
   }
 
   /**
-   * Removes what was attached under a name: from the device that has it now, and from those that are gone.
+   * Removes what was attached under a name, from the device that has it now and from those that are gone. Where a door
+   * stands it is closed to the device then.
    * @throws TapwallError NOT_ATTACHED when there is nothing to remove.
    */
   detach(name: string): DetachResult {
@@ -124,29 +124,31 @@ export class Hand {
       ({ index, record }) => index === link?.index || (record.device === name && !present.has(index)),
     );
     const tables = found.flatMap((attachment) => attachment.tables);
-    if (tables.length === 0) {
-      throw new TapwallError('NOT_ATTACHED', `${name} has no tables of tapwall in this network namespace`, {
+    const indexes = new Set(found.map(({ index }: Attachment) => index));
+    if (link) indexes.add(link.index);
+    const shared = readShared(this.#netfilter);
+    const members = [...indexes].flatMap((index) => shared?.members.get(index) ?? []);
+    if (tables.length === 0 && members.length === 0) {
+      throw new TapwallError('NOT_ATTACHED', `${name} has nothing of tapwall in this network namespace`, {
         hint: 'See what is attached with: tapwall list',
       });
     }
-    this.#netfilter.commitWith(detachLength(tables), (sequence) => detachBatch(tables, sequence));
-    return { device: name, index: link?.index, tables };
-  }
-
-  /** Every macvtap device, and every device that is gone and left tables behind. */
-  list(): DeviceStatus[] {
-    const attachments = new Map(listAttachments(this.#netfilter).map((one) => [one.index, one]));
-    const statuses = this.#macvtaps().map((link) => {
-      const attachment = attachments.get(link.index);
-      attachments.delete(link.index);
-      return deviceStatus(link, attachment);
-    });
-    return [...statuses, ...[...attachments.values()].map(staleStatus)];
+    const segments: Segment[] = [];
+    if (tables.length > 0) segments.push(detachSegment(tables));
+    if (members.length > 0) segments.push(memberSegment('leave', members));
+    this.#commit(segments);
+    return { device: name, index: link?.index, tables, closed: members.length > 0 };
   }
 
   close(): void {
     this.#netfilter.close();
     this.#route.close();
+  }
+
+  #commit(segments: readonly Segment[]): number {
+    const count = transactionLength(segments);
+    this.#netfilter.commitWith(count, (sequence) => encodeTransaction(segments, sequence));
+    return count - 2;
   }
 
   #isThere(index: number): boolean {
@@ -156,24 +158,4 @@ export class Hand {
   #macvtaps(): Link[] {
     return listLinks(this.#route).filter(({ kind }) => kind === 'macvtap');
   }
-}
-
-function deviceStatus({ name, index, mac }: Link, attachment: Attachment | undefined): DeviceStatus {
-  if (!attachment) return { device: name, index, state: 'unfiltered', mac, tables: [] };
-  const { record, tables } = attachment;
-  return {
-    device: name,
-    index,
-    state: record.device !== name ? 'renamed' : record.policy === CLOSED_NAME ? 'closed' : 'attached',
-    mac,
-    policy: record.policy,
-    digest: record.digest,
-    origin: record.origin,
-    tables,
-  };
-}
-
-function staleStatus({ index, record, tables }: Attachment): DeviceStatus {
-  const { device, mac, policy, digest, origin } = record;
-  return { device, index, state: 'stale', mac: mac || undefined, policy, digest, origin, tables };
 }

@@ -1,22 +1,50 @@
 import { readFileSync } from 'node:fs';
-import type { Compiler, PolicySource } from '../compiler/compiler.js';
+import type { CompiledShared, Compiler, Listing, PolicySource } from '../compiler/compiler.js';
 import { policyFolder } from '../compiler/includes.js';
-import type { Binding, Configuration, FilePolicy, InlinePolicy, Policy } from '../config/configuration.js';
+import type {
+  Binding,
+  Configuration,
+  FilePolicy,
+  Placement,
+  Policy,
+  Unmatched,
+} from '../config/configuration.js';
 import { SourceError, TapwallError } from '../error.js';
 import { blankEgressChains } from '../policy/egress-chain.js';
-import { renderInline } from '../policy/inline.js';
+import type { PolicyMembership } from '../policy/membership.js';
+import { BY_HAND, FIRST_MARK, prefixLengths, renderShared, type SharedSource } from '../policy/shared.js';
+import { type Blueprint, SHARED_TABLE } from '../program/blueprint.js';
 import type { Program } from '../program/program.js';
+import type { VerdictChains } from '../program/verdict.js';
+
+/** One policy of a configuration, compiled. */
+export interface PlannedPolicy extends PolicyMembership {
+  name: string;
+  /** The tables that each device gets for itself, when the policy is a file. */
+  program: Program | undefined;
+}
 
 /** A configuration, compiled: all the agent's loop needs. Plain data, so that it can be posted to a worker. */
 export interface Plan {
   /** The configuration file's name, for messages. */
   file: string;
   prefixes: readonly string[];
+  /** The names that are hooked in advance under placement `names`. */
+  names: ReadonlySet<string>;
+  placement: Placement;
   bindings: readonly Binding[];
-  /** By policy name. */
-  programs: ReadonlyMap<string, Program>;
-  /** Drops everything: what a device gets when its own policy was refused. */
-  closed: Program;
+  unmatched: Unmatched;
+  /** The table that all devices share. */
+  blueprint: Blueprint;
+  policies: ReadonlyMap<string, PlannedPolicy>;
+  /** The policy of devices that are filtered by their own tables alone, or not at all. */
+  byHand: PlannedPolicy;
+  /** The sets in which packets count themselves, one element for each device. */
+  counters: readonly string[];
+  /** Whether a hook outlives its device (6.16). */
+  keepsHooks: boolean;
+  /** Whether an element can be deleted that may not be there (6.3). */
+  destroys: boolean;
   /** What was left out and why, for the log. */
   warnings: readonly string[];
 }
@@ -32,27 +60,6 @@ export interface Prepared {
   source: PolicySource;
   /** The base chains that filter traffic from the VM and cannot be installed here. */
   egressLeftOut: string[];
-}
-
-/** No policy of a user's can have this name: it is not in the letters a configuration allows. */
-export const CLOSED_NAME = '(closed)';
-
-/** Everything is dropped, and counted, so that it can be seen that something is tried. */
-function closedSource(capabilities: CompileCapabilities): PolicySource {
-  const chain = (hook: string) =>
-    `  chain ${hook} {\n    type filter hook ${hook} device $intf priority filter; policy drop;\n    counter\n  }\n`;
-  const hooks = capabilities.egress ? ['ingress', 'egress'] : ['ingress'];
-  return {
-    name: CLOSED_NAME,
-    file: '<closed>',
-    text: `table netdev closed {\n${hooks.map(chain).join('')}}\n`,
-    directory: undefined,
-    variables: {},
-  };
-}
-
-export function compileClosed(compiler: Compiler, capabilities: CompileCapabilities): Promise<Program> {
-  return compiler.compile(closedSource(capabilities)).then(({ program }) => program);
 }
 
 /**
@@ -87,31 +94,44 @@ export function prepareFile(
   };
 }
 
-function prepareInline(policy: InlinePolicy, capabilities: CompileCapabilities): Prepared {
-  const rendered = renderInline(policy, { hooks: capabilities });
-  return {
-    source: {
-      name: policy.name,
-      file: policy.location.file,
-      text: rendered.text,
-      directory: undefined,
-      variables: policy.variables,
-      locate: (line, column) => rendered.sourceMap.locate(line, column) ?? policy.location,
-    },
-    egressLeftOut: capabilities.egress ? [] : ['egress'],
-  };
-}
-
-export function preparePolicy(policy: Policy, capabilities: CompileCapabilities): Prepared {
-  return policy.kind === 'file' ? prepareFile(policy, capabilities) : prepareInline(policy, capabilities);
-}
-
 /** The words for a policy whose egress half this kernel cannot take. */
 export function egressMessage(policy: string, chains: readonly string[]): string {
   return (
     `policy ${policy}: this kernel has no egress hook (Linux 5.16), so ` +
     `${chains.join(', ')} cannot be installed and traffic FROM the VM is not filtered`
   );
+}
+
+/** Marks that the kernel knows policies by, from a plan or a kernel that is there: they are kept. */
+export type Marks = ReadonlyMap<string, number>;
+
+/** A mark for each policy: its own from before, or the first that is free. */
+function assignMarks(policies: Iterable<string>, before: Marks): Map<string, number> {
+  const names = [...policies];
+  const kept = names.filter((name) => before.has(name));
+  const marks = new Map(kept.map((name) => [name, before.get(name) ?? 0]));
+  const taken = new Set(marks.values());
+  let next = FIRST_MARK;
+  for (const name of names) {
+    if (marks.has(name)) continue;
+    while (taken.has(next)) next++;
+    marks.set(name, next);
+    taken.add(next);
+  }
+  return marks;
+}
+
+export function marksOf({ policies }: Pick<Plan, 'policies'>): Marks {
+  return new Map([...policies].map(([name, { mark }]) => [name, mark]));
+}
+
+export interface PlanOptions {
+  placement: Placement;
+  capabilities: CompileCapabilities;
+  keepsHooks: boolean;
+  destroys: boolean;
+  /** The marks that policies have in the kernel. */
+  marks?: Marks;
 }
 
 /**
@@ -121,37 +141,147 @@ export function egressMessage(policy: string, chains: readonly string[]): string
 export async function compilePlan(
   configuration: Configuration,
   compiler: Compiler,
-  capabilities: CompileCapabilities,
+  options: PlanOptions,
 ): Promise<Plan> {
-  const programs = new Map<string, Program>();
-  const warnings: string[] = [];
+  return (await compileAll(configuration, compiler, options)).plan;
+}
+
+/** The same, with what nft prints of the shared table; where the hooks will stand makes no difference to it. */
+export function compileForListing(
+  configuration: Configuration,
+  compiler: Compiler,
+  capabilities: CompileCapabilities,
+): Promise<{ plan: Plan; listing?: Listing }> {
+  const options = { placement: 'names' as const, capabilities, keepsHooks: true, destroys: true };
+  return compileAll(configuration, compiler, options);
+}
+
+async function compileAll(
+  configuration: Configuration,
+  compiler: Compiler,
+  options: PlanOptions,
+): Promise<{ plan: Plan; listing?: Listing }> {
+  const { capabilities } = options;
   const problems: SourceError['problems'][number][] = [];
+  const warnings: string[] = [];
+  const programs = new Map<string, Program>();
+  const leftOut = (policy: Policy, chains: readonly string[]) => {
+    if (chains.length === 0 || configuration.egress === 'optional') return;
+    warnings.push(egressMessage(policy.name, chains));
+  };
   for (const policy of configuration.policies.values()) {
+    if (policy.kind === 'inline') {
+      leftOut(policy, capabilities.egress ? [] : ['egress']);
+      continue;
+    }
     try {
-      const { source, egressLeftOut } = preparePolicy(policy, capabilities);
-      const { program } = await compiler.compile(source);
-      programs.set(policy.name, program);
-      if (egressLeftOut.length > 0 && configuration.egress === 'required') {
-        warnings.push(egressMessage(policy.name, egressLeftOut));
-      }
+      const { source, egressLeftOut } = prepareFile(policy, capabilities);
+      programs.set(policy.name, (await compiler.compile(source)).program);
+      leftOut(policy, egressLeftOut);
     } catch (error) {
-      if (error instanceof SourceError) problems.push(...error.problems);
-      else if (error instanceof TapwallError) {
-        problems.push({
-          message: `policy ${policy.name}: ${error.message}`,
-          location: policy.location,
-          hint: error.hint,
-        });
-      } else throw error;
+      problems.push(...problemsOf(policy, error));
     }
   }
-  if (problems.length > 0) throw new SourceError('POLICY', problems);
-  return {
+  const marks = assignMarks(configuration.policies.keys(), options.marks ?? new Map());
+  const shared = renderConfiguration(configuration, marks, capabilities);
+  let compiled: CompiledShared | undefined;
+  try {
+    // What is installed must be listed by the host's nft one day: one that libnftables dies of is refused now.
+    compiled = await compileRendered(configuration, shared, compiler, { listing: true });
+  } catch (error) {
+    problems.push(...(await blame(configuration, error, compiler, marks, capabilities)));
+  }
+  if (problems.length > 0 || !compiled) throw new SourceError('POLICY', problems);
+  const planned = (membership: PolicyMembership, name: string): PlannedPolicy => ({
+    ...membership,
+    name,
+    program: programs.get(name),
+  });
+  const plan: Plan = {
     file: configuration.file,
     prefixes: configuration.devices.prefixes,
+    names: new Set(configuration.devices.names),
+    placement: options.placement,
     bindings: configuration.bindings,
-    programs,
-    closed: await compileClosed(compiler, capabilities),
+    unmatched: configuration.unmatched,
+    blueprint: compiled.blueprint,
+    policies: new Map(
+      [...shared.policies].map(([name, membership]) => [name, planned(membership, name)] as const),
+    ),
+    byHand: planned(shared.byHand, BY_HAND),
+    counters: shared.counters,
+    keepsHooks: options.keepsHooks,
+    destroys: options.destroys,
     warnings,
   };
+  return compiled.listing ? { plan, listing: compiled.listing } : { plan };
+}
+
+function renderConfiguration(
+  { policies, sets, bindings }: Configuration,
+  marks: Marks,
+  { egress }: CompileCapabilities,
+): SharedSource {
+  return renderShared({
+    policies: [...policies.values()].map((policy) => ({ policy, mark: marks.get(policy.name) ?? 0 })),
+    sets: [...sets.values()],
+    prefixLengths: prefixLengths(bindings),
+    hooks: { egress },
+  });
+}
+
+/** Compiles the text of the shared table. */
+export function compileRendered(
+  { file }: Configuration,
+  shared: SharedSource,
+  compiler: Compiler,
+  options: { listing?: boolean } = {},
+): Promise<CompiledShared> {
+  const source: PolicySource = {
+    name: SHARED_TABLE,
+    file,
+    text: shared.text,
+    directory: undefined,
+    variables: {},
+    locate: (line, column) => shared.sourceMap.locate(line, column) ?? { file, line: 1, column: 1 },
+  };
+  return compiler.compileShared(source, countedVerdicts, options);
+}
+
+/** The rules of users' policies say `accept` and `drop`; where they stand, frames are counted for their device. */
+function countedVerdicts(chain: string): VerdictChains | undefined {
+  const [, word] = /^policy\..+\.(ingress|egress)\.rules$/.exec(chain) ?? [];
+  return word === undefined ? undefined : { accept: `${word}.admit`, drop: `${word}.dropped.policy` };
+}
+
+function problemsOf(policy: Policy, error: unknown): SourceError['problems'] {
+  if (error instanceof SourceError) return error.problems;
+  if (!(error instanceof TapwallError)) throw error;
+  return [
+    { message: `policy ${policy.name}: ${error.message}`, location: policy.location, hint: error.hint },
+  ];
+}
+
+/** Finds out which policy it was that libnftables crashed on, or did not come to an end with. */
+async function blame(
+  configuration: Configuration,
+  error: unknown,
+  compiler: Compiler,
+  marks: Marks,
+  capabilities: CompileCapabilities,
+): Promise<SourceError['problems']> {
+  if (error instanceof SourceError) return error.problems;
+  if (!(error instanceof TapwallError)) throw error;
+  const problems: SourceError['problems'][number][] = [];
+  for (const policy of configuration.policies.values()) {
+    const alone = { ...configuration, policies: new Map([[policy.name, policy]]) };
+    try {
+      await compileRendered(alone, renderConfiguration(alone, marks, capabilities), compiler, {
+        listing: true,
+      });
+    } catch (one) {
+      problems.push(...problemsOf(policy, one));
+    }
+  }
+  return problems.length > 0 ? problems : [{ message: error.message, hint: error.hint }];
 }

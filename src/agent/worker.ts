@@ -3,10 +3,11 @@
  * its commands when the main thread signals the waker.
  */
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { TapwallError } from '../error.js';
 import { MAXIMUM_WAIT_MS } from '../kernel/kernel.js';
 import { linuxKernel } from '../kernel/linux.js';
-import type { AgentEvent } from './event.js';
-import { AgentLoop, eventError } from './loop.js';
+import { type AgentEvent, type EventError, eventError } from './event.js';
+import { AgentLoop } from './loop.js';
 import type { Plan } from './plan.js';
 import { Rehearsal } from './rehearsal.js';
 
@@ -20,7 +21,7 @@ export interface WorkerStart {
 
 export type WorkerCommand = { command: 'reload'; plan: Plan } | { command: 'stop'; detach: boolean };
 
-export type WorkerMessage = { event: AgentEvent } | { fatal: ReturnType<typeof eventError> };
+export type WorkerMessage = { event: AgentEvent } | { fatal: EventError } | { refused: EventError };
 
 function post(message: WorkerMessage): void {
   parentPort?.postMessage(message);
@@ -42,7 +43,7 @@ function run({ plan, namespacePath, wakerFd, commands }: WorkerStart): void {
     for (let next = receiveMessageOnPort(commands); next; next = receiveMessageOnPort(commands)) {
       const message = next.message as WorkerCommand;
       if (message.command === 'reload') {
-        loop.reload(message.plan);
+        reload(loop, message.plan);
         continue;
       }
       loop.stop({ detach: message.detach });
@@ -50,6 +51,15 @@ function run({ plan, namespacePath, wakerFd, commands }: WorkerStart): void {
       commands.close();
       return;
     }
+  }
+}
+
+function reload(loop: AgentLoop, plan: Plan): void {
+  try {
+    loop.reload(plan);
+  } catch (error) {
+    if (!(error instanceof TapwallError)) throw error;
+    post({ refused: eventError(error) });
   }
 }
 

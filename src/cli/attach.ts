@@ -39,7 +39,8 @@ export function attachCommand(exit: (status: number) => void): Command {
     .addHelpText(
       'after',
       `
-What the device had from tapwall before is replaced in the same transaction.
+What the device had from tapwall before is replaced in the same transaction. Where a door stands it is opened
+to the device, which this file alone filters then: the guards of a configuration do not apply to it.
 
 Examples:
   $ tapwall attach macvtap0 --policy filter.nft

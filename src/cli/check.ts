@@ -1,9 +1,10 @@
 import { resolve } from 'node:path';
 import { Command } from 'commander';
-import { compilePlan, egressMessage, prepareFile } from '../agent/plan.js';
+import { compileForListing, egressMessage, prepareFile } from '../agent/plan.js';
 import { Compiler } from '../compiler/compiler.js';
 import { loadConfiguration } from '../config/load.js';
 import { formatProblem, SourceError, TapwallError } from '../error.js';
+import { passesTags, tagWarning } from '../policy/tag.js';
 import { collectVariable, isConfiguration, policyNameOf, refuseVariables, withoutOption } from './options.js';
 import { EXIT, print, printError, printJson } from './output.js';
 
@@ -68,12 +69,18 @@ async function checkFile(file: string, compiler: Compiler, options: Options): Pr
     refuseVariables(file, options.define ?? {});
     const configuration = loadConfiguration(file);
     for (const problem of configuration.warnings) warn(formatProblem(problem));
-    const plan = await compilePlan(configuration, compiler, capabilities);
+    const { plan } = await compileForListing(configuration, compiler, capabilities);
     plan.warnings.forEach(warn);
+    for (const policy of configuration.policies.values()) {
+      if (policy.kind !== 'file') continue;
+      const { source } = prepareFile(policy, capabilities);
+      if (passesTags(source.text, policy.guards)) warn(tagWarning(policy.name));
+    }
     return;
   }
   const policy = { name: policyNameOf(file), file: resolve(file), variables: options.define ?? {} };
   const { source, egressLeftOut } = prepareFile(policy, capabilities);
   await compiler.compile({ ...source, file });
+  if (passesTags(source.text, [])) warn(tagWarning(policy.name));
   if (egressLeftOut.length > 0) warn(egressMessage(policy.name, egressLeftOut));
 }

@@ -1,7 +1,9 @@
 import { resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
-import { type Prepared, prepareFile, preparePolicy } from '../agent/plan.js';
+import { describeAdmission } from '../agent/description.js';
+import { compileForListing, prepareFile } from '../agent/plan.js';
 import { Compiler } from '../compiler/compiler.js';
+import type { FilePolicy } from '../config/configuration.js';
 import { loadConfiguration } from '../config/load.js';
 import { TapwallError } from '../error.js';
 import { parseMac } from '../links/link.js';
@@ -37,7 +39,8 @@ export function compileCommand(exit: (status: number) => void): Command {
     .addHelpText(
       'after',
       `
-The hex part has one netlink message a line, in the order in which they are sent.
+The hex part has one netlink message a line, in the order in which they are sent. For rules of a configuration
+that is the table which all devices share, put there once, and then what admits the device.
 
 Examples:
   $ tapwall compile filter.nft --device macvtap0
@@ -54,29 +57,8 @@ function parseIndex(text: string): number {
   return index;
 }
 
-function prepare(file: string, options: Options): Prepared {
-  const capabilities = { egress: options.without !== 'egress' };
-  if (options.policy === undefined) {
-    if (isConfiguration(file)) {
-      throw new TapwallError('ARGUMENT', `${file} is a configuration; which of its policies is meant?`, {
-        hint: 'Name it with --policy NAME.',
-      });
-    }
-    const policy = { name: policyNameOf(file), file: resolve(file), variables: options.define ?? {} };
-    return prepareFile(policy, capabilities);
-  }
-  refuseVariables(file, options.define ?? {});
-  const configuration = loadConfiguration(file);
-  const policy = configuration.policies.get(options.policy);
-  if (!policy) {
-    const names = [...configuration.policies.keys()].join(', ');
-    throw new TapwallError('CONFIG', `${file} has no policy ${options.policy}`, { hint: `It has ${names}.` });
-  }
-  return preparePolicy(policy, capabilities);
-}
-
 async function compile(file: string, options: Options): Promise<number> {
-  const { device, index, mac } = options;
+  const { device, mac } = options;
   if (!/^[^\s/]{1,15}$/.test(device) || Buffer.byteLength(device) > 15) {
     throw new TapwallError('ARGUMENT', `${device} cannot be the name of a device`, {
       hint: 'A name has 1 to 15 bytes, no slash and no white space.',
@@ -85,24 +67,79 @@ async function compile(file: string, options: Options): Promise<number> {
   parseMac(mac);
   const compiler = new Compiler();
   try {
-    const { source } = prepare(file, options);
-    const { program, listing } = await compiler.compile(source, { listing: true });
-    // The links that rules name are looked up when a device is attached; here their place is shown.
-    const links = new Map(program.links.map((name) => [name, 0]));
-    const facts = { index, name: device, mac, origin: 'manual' as const, links };
-    const description = describeProgram(program, facts, listing);
-    if (options.json) {
-      printJson({ event: 'compiled', ...description });
+    if (options.policy === undefined) {
+      if (isConfiguration(file)) {
+        throw new TapwallError('ARGUMENT', `${file} is a configuration; which of its policies is meant?`, {
+          hint: 'Name it with --policy NAME.',
+        });
+      }
+      const policy = { name: policyNameOf(file), file: resolve(file), variables: options.define ?? {} };
+      await compileFile(policy, compiler, options);
       return EXIT.success;
     }
-    print(`# policy ${program.policy}, digest ${program.digest}, for ${device} (index ${index}, ${mac})`);
-    print(`# ${description.messages.length} messages, ${description.bytes} bytes, one transaction`);
-    if (program.links.length > 0)
-      print(`# filled in when attached: the index of ${program.links.join(', ')}`);
-    print(`\n${description.listing}`);
-    for (const { label, hex } of description.messages) print(`${label}: ${hex}`);
+    refuseVariables(file, options.define ?? {});
+    await compilePolicy(file, options.policy, compiler, options);
     return EXIT.success;
   } finally {
     compiler.close();
   }
+}
+
+/** A policy that is a file: a table for each device. */
+async function compileFile(
+  policy: Pick<FilePolicy, 'name' | 'file' | 'variables'>,
+  compiler: Compiler,
+  { device, index, mac, json, without }: Options,
+): Promise<void> {
+  const { source } = prepareFile(policy, { egress: without !== 'egress' });
+  const { program, listing } = await compiler.compile(source, { listing: true });
+  // The links that rules name are looked up when a device is attached; here their place is shown.
+  const links = new Map(program.links.map((name) => [name, 0]));
+  const facts = { index, name: device, mac, origin: 'manual' as const, links };
+  const description = describeProgram(program, facts, listing);
+  if (json) {
+    printJson({ event: 'compiled', ...description });
+    return;
+  }
+  print(`# policy ${program.policy}, digest ${program.digest}, for ${device} (index ${index}, ${mac})`);
+  print(`# ${description.messages.length} messages, ${description.bytes} bytes, one transaction`);
+  if (program.links.length > 0) print(`# filled in when attached: the index of ${program.links.join(', ')}`);
+  print(`\n${description.listing}`);
+  for (const { label, hex } of description.messages) print(`${label}: ${hex}`);
+}
+
+/** A policy of a configuration: the table that all devices share, and what admits this one. */
+async function compilePolicy(
+  file: string,
+  name: string,
+  compiler: Compiler,
+  options: Options,
+): Promise<void> {
+  const configuration = loadConfiguration(file);
+  const policy = configuration.policies.get(name);
+  if (!policy) {
+    const names = [...configuration.policies.keys()].join(', ');
+    throw new TapwallError('CONFIG', `${file} has no policy ${name}`, { hint: `It has ${names}.` });
+  }
+  if (policy.kind === 'file') {
+    await compileFile(policy, compiler, options);
+    return;
+  }
+  const { device, index, mac, json } = options;
+  const { plan, listing } = await compileForListing(configuration, compiler, {
+    egress: options.without !== 'egress',
+  });
+  const description = describeAdmission(plan, { name: device, index, mac }, policy.name);
+  const text = (listing?.text ?? '').replaceAll(listing?.standIn ?? '', () => device);
+  if (json) {
+    printJson({ event: 'compiled', policy: name, device, index, listing: text, ...description });
+    return;
+  }
+  print(`# policy ${name} for ${device} (index ${index}, ${mac})`);
+  print(`# once: ${description.shared.length} messages; for the device: ${description.messages.length}`);
+  print(`\n${text}`);
+  print('# the table that all devices share');
+  for (const { label, hex } of description.shared) print(`${label}: ${hex}`);
+  print(`\n# ${device}`);
+  for (const { label, hex } of description.messages) print(`${label}: ${hex}`);
 }

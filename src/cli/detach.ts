@@ -5,11 +5,14 @@ import { EXIT, print, printJson } from './output.js';
 
 export function detachCommand(exit: (status: number) => void): Command {
   const command = new Command('detach')
-    .description('remove what tapwall attached to a device, and nothing else')
+    .description('remove what a device has from tapwall; where a door stands, it is closed to the device')
     .argument('<device>', 'a device; it may be gone, when tables of it are left')
     .addHelpText(
       'after',
       `
+Nothing passes a device that the door is closed to. An agent that runs gives it its policy again when it is
+told to reload (SIGHUP). Without a door (tapwall list) the device is open.
+
 Examples:
   $ tapwall detach macvtap0
   $ tapwall detach macvtap0 --namespace /proc/4711/ns/net`,
@@ -24,8 +27,13 @@ Examples:
       }
     });
     if (options.json) printJson({ event: 'detached', ...result });
-    else
-      print(`${device}: removed table netdev ${result.tables.join(', ')}; nothing of tapwall filters it now`);
+    else {
+      const removed = result.tables.length > 0 ? `removed table netdev ${result.tables.join(', ')}; ` : '';
+      const state = result.closed
+        ? 'the door is closed: everything is dropped'
+        : 'nothing of tapwall filters it now';
+      print(`${device}: ${removed}${state}`);
+    }
     exit(EXIT.success);
   });
 }

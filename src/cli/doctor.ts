@@ -1,5 +1,6 @@
 import { Command } from 'commander';
-import { probeListing } from '../compiler/listing-probe.js';
+import { choosePlacement, listingOutcome, PROMISES } from '../agent/placement.js';
+import type { Placement } from '../config/configuration.js';
 import { TapwallError } from '../error.js';
 import { loadAddon } from '../kernel/addon.js';
 import { linuxKernel } from '../kernel/linux.js';
@@ -82,36 +83,54 @@ export function doctorCommand(exit: (status: number) => void): Command {
 
 async function doctor(json: boolean): Promise<number> {
   const { libmnl, libnftables } = loadAddon().versions();
-  const findings = [...kernelFindings(), await listingFinding()];
+  const capabilities = probe();
+  const findings = [...kernelFindings(capabilities), await listingFinding()];
+  const placement = await placementHere(capabilities);
   if (json) {
     printJson({ event: 'versions', node: process.version, libmnl, libnftables });
     for (const finding of findings) printJson({ event: 'finding', ...finding });
+    if (placement) printJson({ event: 'placement', placement, promise: PROMISES[placement] });
   } else {
     print(`Node ${process.version}, libmnl ${libmnl}, libnftables ${libnftables}`);
     printTable(
       ['feature', 'here', 'what is lost'],
       findings.map(({ feature, ok, consequence }) => [feature, ok ? 'yes' : 'NO', ok ? '' : consequence]),
     );
+    if (placement) print(`placement auto is ${placement} here: a device is ${PROMISES[placement]}`);
   }
   return findings.some(({ ok, required }) => required && !ok) ? EXIT.failure : EXIT.success;
 }
 
-function kernelFindings(): Finding[] {
+/** What the kernel can do, or why that could not be tried. */
+function probe(): KernelCapabilities | { reason: string } {
   try {
-    const capabilities = probeKernel(linuxKernel());
-    return FEATURES.map(({ key, ...finding }) => ({ ...finding, ok: capabilities[key] }));
+    return probeKernel(linuxKernel());
   } catch (error) {
     if (!(error instanceof TapwallError) && !isPermission(error)) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
-    return [
-      {
-        feature: 'network namespaces and nf_tables in them',
-        ok: false,
-        consequence: `nothing can be tried or filtered (${reason}); run as root, or with CAP_NET_ADMIN and CAP_SYS_ADMIN`,
-        required: true,
-      },
-    ];
+    return { reason: error instanceof Error ? error.message : String(error) };
   }
+}
+
+function kernelFindings(capabilities: ReturnType<typeof probe>): Finding[] {
+  if (!('reason' in capabilities)) {
+    return FEATURES.map(({ key, ...finding }) => ({ ...finding, ok: capabilities[key] }));
+  }
+  const { reason } = capabilities;
+  return [
+    {
+      feature: 'network namespaces and nf_tables in them',
+      ok: false,
+      consequence: `nothing can be tried or filtered (${reason}); run as root, or with CAP_NET_ADMIN and CAP_SYS_ADMIN`,
+      required: true,
+    },
+  ];
+}
+
+/** The placement that a configuration gets which asks for none. */
+async function placementHere(capabilities: ReturnType<typeof probe>): Promise<Placement | undefined> {
+  if ('reason' in capabilities || !capabilities.ingress) return undefined;
+  const listsPrefixes = (await listingOutcome()) === 'listed';
+  return choosePlacement('auto', { ...capabilities, listsPrefixes });
 }
 
 function isPermission(error: unknown): boolean {
@@ -120,7 +139,7 @@ function isPermission(error: unknown): boolean {
 
 /** An old libnftables loops for ever on chains that hook a prefix; so does the host's nft, which is built on it. */
 async function listingFinding(): Promise<Finding> {
-  const outcome = await probeListing();
+  const outcome = await listingOutcome();
   return {
     feature: 'libnftables lists chains on a name prefix (1.1.6)',
     ok: outcome === 'listed',

@@ -1,47 +1,96 @@
 import { Command } from 'commander';
-import { Hand } from '../agent/manual.js';
+import { PROMISES } from '../agent/placement.js';
+import { type DeviceStatus, type DirectionCounts, readStatus, type Status } from '../agent/status.js';
+import { listTables } from '../compiler/table-listing.js';
+import type { Kernel, NamespaceHandle } from '../kernel/kernel.js';
+import { NETLINK_NETFILTER, NETLINK_ROUTE } from '../netlink/constants.js';
 import { addKernelOptions, inNamespace, type KernelOptions } from './options.js';
 import { EXIT, print, printJson, printTable } from './output.js';
+
+interface Options extends KernelOptions {
+  nft?: boolean;
+}
 
 export function listCommand(exit: (status: number) => void): Command {
   const command = new Command('list')
     .description('show each macvtap device and what filters it, as the kernel has it now')
+    .option('--nft', "print tapwall's tables as nft list would, without nft")
     .addHelpText(
       'after',
       `
-States: attached; closed (its policy was refused, everything is dropped); unfiltered (nothing of
-tapwall); renamed (its tables hook the name it had);
-stale (tables of a device that is gone).
+States: attached; closed (nothing admits it: everything is dropped); unfiltered (no hook of tapwall's stands
+on it); renamed (its own tables hook the name it had); stale (what a device that is gone has left). The policy
+(accept) is that of unmatched: accept. Numbers are frames; tapwall counters has the reasons.
 
 Examples:
   $ tapwall list
-  $ tapwall list --json | jq -r 'select(.state == "unfiltered").device'`,
+  $ tapwall list --json | jq -r 'select(.state == "unfiltered").device'
+  $ tapwall list --nft`,
     );
-  return addKernelOptions(command).action(async (options: KernelOptions) => {
-    const statuses = await inNamespace(options.namespace, (kernel, namespace) => {
-      const hand = new Hand(kernel, namespace);
-      try {
-        return hand.list();
-      } finally {
-        hand.close();
-      }
+  return addKernelOptions(command).action(async (options: Options) => {
+    await inNamespace(options.namespace, async (kernel, namespace) => {
+      if (options.nft) print((await listTables(kernel, namespace)).trimEnd());
+      else printStatus(statusIn(kernel, namespace), options.json === true);
     });
-    if (options.json) for (const status of statuses) printJson({ event: 'device', ...status });
-    else if (statuses.length === 0) print('There is no macvtap device here, and no table of tapwall.');
-    else {
-      printTable(
-        ['device', 'index', 'state', 'policy', 'by', 'mac', 'tables'],
-        statuses.map((status) => [
-          status.device,
-          String(status.index),
-          status.state,
-          status.policy ?? '-',
-          status.origin ?? '-',
-          status.mac ?? '-',
-          status.tables.join('\n') || '-',
-        ]),
-      );
-    }
     exit(EXIT.success);
   });
+}
+
+/** Reads the status of a network namespace. */
+export function statusIn(kernel: Kernel, namespace: NamespaceHandle | undefined): Status {
+  const route = kernel.openSocket({ protocol: NETLINK_ROUTE, namespace });
+  const netfilter = kernel.openSocket({ protocol: NETLINK_NETFILTER, namespace });
+  try {
+    return readStatus(route, netfilter);
+  } finally {
+    netfilter.close();
+    route.close();
+  }
+}
+
+function printStatus({ placement, devices }: Status, json: boolean): void {
+  if (json) {
+    if (placement) printJson({ event: 'door', placement, promise: PROMISES[placement] });
+    for (const status of devices) printJson({ event: 'device', ...status });
+    return;
+  }
+  print(
+    placement
+      ? `placement ${placement}: a device is ${PROMISES[placement]}`
+      : 'no door of tapwall stands here',
+  );
+  if (devices.length === 0) print('There is no macvtap device here, and nothing that one left.');
+  else printDevices(devices);
+}
+
+function printDevices(devices: readonly DeviceStatus[]): void {
+  printTable(
+    [
+      'device',
+      'index',
+      'state',
+      'policy',
+      'by',
+      'mac',
+      'in: passed/dropped',
+      'out: passed/dropped',
+      'own tables',
+    ],
+    devices.map((status) => [
+      status.device,
+      String(status.index),
+      status.state,
+      status.policy ?? '-',
+      status.origin ?? '-',
+      status.mac ?? '-',
+      packets(status.ingress),
+      packets(status.egress),
+      status.tables.join('\n') || '-',
+    ]),
+  );
+}
+
+function packets({ admitted, dropped }: DirectionCounts): string {
+  const lost = Object.values(dropped).reduce((sum, count) => sum + count.packets, 0);
+  return `${admitted.packets} / ${lost}`;
 }

@@ -32,6 +32,7 @@ const commands: Record<string, () => Promise<MakeCommand>> = {
   attach: async () => (await import('./attach.js')).attachCommand,
   detach: async () => (await import('./detach.js')).detachCommand,
   list: async () => (await import('./list.js')).listCommand,
+  counters: async () => (await import('./counters.js')).countersCommand,
   check: async () => (await import('./check.js')).checkCommand,
   compile: async () => (await import('./compile.js')).compileCommand,
   doctor: async () => (await import('./doctor.js')).doctorCommand,

@@ -1,7 +1,6 @@
 import { Command } from 'commander';
 import { Agent } from '../agent/agent.js';
-import type { AgentEvent } from '../agent/event.js';
-import { eventError } from '../agent/loop.js';
+import { type AgentEvent, eventError } from '../agent/event.js';
 import { loadConfiguration } from '../config/load.js';
 import { formatProblem, TapwallError } from '../error.js';
 import { humanLog, logEvent } from '../observe/log.js';
@@ -24,16 +23,20 @@ export function runCommand(exit: (status: number) => void): Command {
   const command = new Command('run')
     .description('keep every device behind its policy: those that are there, then each that appears')
     .requiredOption('-c, --config <file>', 'the configuration')
-    .option('--detach-on-exit', 'remove the filters when stopping (default: they stay in place)')
+    .option(
+      '--detach-on-exit',
+      'when stopping, take the filters and the door away: every device is open then (default: they stay)',
+    )
     .addOption(withoutOption())
     .addHelpText(
       'after',
       `
 SIGINT and SIGTERM stop it, SIGHUP reads the configuration again. A configuration with an error is not
-used, and the old one stays in force.
+used, and the old one stays in force. Once stopped or killed, what filters stays; under placement prefix and
+names new devices stay closed until it runs again.
 
-Events under --json: ready, attached, detached, unmatched, failed, overflow, warning, reloaded,
-reload-failed, stopped, error.
+Events under --json: ready (with the placement), attached, detached, unmatched (closed: everything is
+dropped), failed, overflow, warning, reloaded, reload-failed, stopped, error.
 
 Examples:
   $ tapwall run --config /etc/tapwall/tapwall.yaml

@@ -19,6 +19,7 @@ import {
   type ListingRequest,
   READY,
   type Request,
+  type TablesRequest,
 } from './protocol.js';
 import { addStandIn, dumpRuleset, encodeDump, Scratch } from './scratch.js';
 
@@ -114,6 +115,39 @@ function listPrefix({ id }: ListingRequest): Answer {
   }
 }
 
+function listTables({ id, namespace: path, tables }: TablesRequest): Answer {
+  const namespace = kernel.openNamespace(path);
+  try {
+    const text = tables.map((table) => {
+      const { output } = addon.runNftables({
+        namespace: namespace.fd,
+        input: `list table netdev ${table}`,
+        file: null,
+        variables: [],
+        includePaths: [],
+        json: false,
+        dryRun: false,
+        outputFlags: NO_OUTPUT_FLAGS,
+      });
+      return output;
+    });
+    return { id, status: 'printed', text: text.join('\n') };
+  } finally {
+    namespace.close();
+  }
+}
+
+function answerTo(request: Request): Answer {
+  switch (request.kind) {
+    case 'compile':
+      return compile(request);
+    case 'list-prefix':
+      return listPrefix(request);
+    case 'list-tables':
+      return listTables(request);
+  }
+}
+
 function answer(message: Answer | typeof READY): void {
   const bytes = Buffer.from(`${JSON.stringify(message)}\n`);
   for (let offset = 0; offset < bytes.length; ) offset += writeSync(ANSWER_DESCRIPTOR, bytes, offset);
@@ -122,5 +156,5 @@ function answer(message: Answer | typeof READY): void {
 answer(READY);
 createInterface({ input: process.stdin }).on('line', (line) => {
   const request = JSON.parse(line) as Request;
-  answer(request.kind === 'compile' ? compile(request) : listPrefix(request));
+  answer(answerTo(request));
 });

@@ -4,7 +4,8 @@ import { SourceError, TapwallError } from '../error.js';
 import { parseMessages } from '../netlink/message.js';
 import { parseRuleset } from '../nftables/ruleset.js';
 import { flawInVariableName, flawInVariableValue } from '../policy/variable.js';
-import { buildProgram, MarkerConflict } from '../program/build.js';
+import { type Blueprint, buildBlueprint, type VerdictPlan } from '../program/blueprint.js';
+import { buildProgram, type Compilation, MarkerConflict } from '../program/build.js';
 import type { Program } from '../program/program.js';
 import { NAME_SLOT_LENGTH } from '../program/slot.js';
 import type { Markers } from '../program/template.js';
@@ -20,10 +21,22 @@ export interface CompilerOptions {
   timeLimitMs?: number;
 }
 
+/** What nft prints of the result, with a stand-in for the device's name. */
+export interface Listing {
+  text: string;
+  standIn: string;
+}
+
 export interface Compiled {
   program: Program;
-  /** What nft prints of the result, with a stand-in for the device's name; only when asked for. */
-  listing?: { text: string; standIn: string };
+  /** Only when asked for. */
+  listing?: Listing;
+}
+
+export interface CompiledShared {
+  blueprint: Blueprint;
+  /** Only when asked for. */
+  listing?: Listing;
 }
 
 /** Other links a policy may name before it is refused as hopeless. */
@@ -107,12 +120,42 @@ export class Compiler {
    *   being made. Nothing outside it is ever touched.
    */
   async compile(source: PolicySource, options: { listing?: boolean } = {}): Promise<Compiled> {
+    const { built, listing } = await this.#compile(source, options.listing === true, (first, second) =>
+      buildProgram(source.name, source.file, first, second),
+    );
+    return listing ? { program: built, listing } : { program: built };
+  }
+
+  /**
+   * Compiles the text of the table that all devices share; otherwise as `compile`.
+   * @param verdicts says for which chains frames are counted where they are accepted or dropped.
+   */
+  async compileShared(
+    source: PolicySource,
+    verdicts: VerdictPlan,
+    options: { listing?: boolean } = {},
+  ): Promise<CompiledShared> {
+    const { built, listing } = await this.#compile(source, options.listing === true, (first, second) =>
+      buildBlueprint(source.file, first, second, verdicts),
+    );
+    return listing ? { blueprint: built, listing } : { blueprint: built };
+  }
+
+  close(): void {
+    this.#process.close();
+  }
+
+  async #compile<T>(
+    source: PolicySource,
+    listing: boolean,
+    build: (first: Compilation, second: Compilation) => T,
+  ): Promise<{ built: T; listing?: Listing }> {
     checkVariables(source);
     checkIncludes(source, source.directory);
     const links: string[] = [];
     for (let attempt = 1; ; ) {
       const passes = [chooseMarkers(source, links), chooseMarkers(source, links)];
-      const answer = await this.#run(source, passes, options.listing === true);
+      const answer = await this.#run(source, passes, listing);
       if (answer.status === 'failed') {
         const { code, message } = answer.error;
         throw new TapwallError(code, `cannot compile ${source.file}: ${message}`, {
@@ -133,15 +176,16 @@ export class Compiler {
         continue;
       }
       try {
-        return this.#build(source, passes, answer);
+        const [first, second] = compilations(passes, answer);
+        const built = build(first, second);
+        const standIn = passes[0]?.name ?? '';
+        return answer.listing === undefined
+          ? { built }
+          : { built, listing: { text: answer.listing, standIn } };
       } catch (error) {
         if (!(error instanceof MarkerConflict) || attempt++ >= ATTEMPTS) throw error;
       }
     }
-  }
-
-  close(): void {
-    this.#process.close();
   }
 
   async #run(source: PolicySource, passes: Markers[], listing: boolean): Promise<CompileAnswer> {
@@ -164,16 +208,17 @@ export class Compiler {
       });
     }
   }
+}
 
-  #build(source: PolicySource, passes: Markers[], answer: CompileAnswer & { status: 'compiled' }): Compiled {
-    const [first, second] = passes.map((markers, index) => ({
-      markers,
-      ruleset: parseRuleset(parseMessages(Buffer.from(answer.passes[index]?.dump ?? '', 'base64'))),
-      elapsedMs: answer.passes[index]?.elapsedMs ?? 0,
-    }));
-    if (!first || !second) throw new TapwallError('COMPILER_CRASHED', 'the compiler gave back no result');
-    const program = buildProgram(source.name, source.file, first, second);
-    if (answer.listing === undefined) return { program };
-    return { program, listing: { text: answer.listing, standIn: first.markers.name } };
-  }
+function compilations(
+  passes: readonly Markers[],
+  answer: CompileAnswer & { status: 'compiled' },
+): [first: Compilation, second: Compilation] {
+  const [first, second] = passes.map((markers, index) => ({
+    markers,
+    ruleset: parseRuleset(parseMessages(Buffer.from(answer.passes[index]?.dump ?? '', 'base64'))),
+    elapsedMs: answer.passes[index]?.elapsedMs ?? 0,
+  }));
+  if (!first || !second) throw new TapwallError('COMPILER_CRASHED', 'the compiler gave back no result');
+  return [first, second];
 }

@@ -9,12 +9,22 @@ export const ANSWER_DESCRIPTOR = 3;
 /** The child's first line: it runs, with its libraries loaded. */
 export const READY = { ready: true } as const;
 
-export type Request = CompileRequest | ListingRequest;
+export type Request = CompileRequest | ListingRequest | TablesRequest;
 
 /** Make a chain on a name prefix, with a rule, and let libnftables list it. */
 export interface ListingRequest {
   id: number;
   kind: 'list-prefix';
+}
+
+/** Let libnftables list tables of a namespace that is in use. */
+export interface TablesRequest {
+  id: number;
+  kind: 'list-tables';
+  /** A path to it. */
+  namespace: string;
+  /** Of the netdev family. */
+  tables: string[];
 }
 
 export interface CompileRequest {
@@ -32,7 +42,13 @@ export interface CompileRequest {
   listing: boolean;
 }
 
-export type Answer = CompileAnswer | ListingAnswer;
+export type Answer = CompileAnswer | ListingAnswer | TablesAnswer;
+
+export interface TablesAnswer {
+  id: number;
+  status: 'printed';
+  text: string;
+}
 
 export interface ListingAnswer {
   id: number;

@@ -20,29 +20,60 @@ export function isSelected({ prefixes }: DeviceSelection, { name, kind }: Device
 /** The first binding that matches the device, all of its selectors; undefined if none does. */
 export function matchBinding(bindings: readonly Binding[], device: DeviceFacts): Binding | undefined {
   if (device.kind !== 'macvtap') return undefined;
-  return compiled(bindings).find(({ matches }) => matches(device))?.binding;
+  const { byMac, others } = indexOf(bindings);
+  const own = device.mac === undefined ? undefined : byMac.get(device.mac.toLowerCase());
+  const first = own?.find(({ matches }) => matches(device));
+  for (const other of others) {
+    if (first && other.position > first.position) break;
+    if (other.matches(device)) return other.binding;
+  }
+  return first?.binding;
 }
 
 interface CompiledBinding {
   binding: Binding;
+  /** In the list of all. */
+  position: number;
   matches: (device: DeviceFacts) => boolean;
 }
 
-/** Bindings are plain data, which has no place for compiled globs; this goes away together with the list. */
-const compiledLists = new WeakMap<readonly Binding[], CompiledBinding[]>();
+/**
+ * Most bindings of a dense host name one VM by its MAC. They are found by it, so that a device does not wait longer
+ * the more VMs there are.
+ */
+interface BindingIndex {
+  byMac: ReadonlyMap<string, readonly CompiledBinding[]>;
+  /** Those without a MAC. */
+  others: readonly CompiledBinding[];
+}
 
-function compiled(bindings: readonly Binding[]): CompiledBinding[] {
-  const known = compiledLists.get(bindings);
+/** Bindings are plain data, which has no place for compiled globs; this goes away together with the list. */
+const indexes = new WeakMap<readonly Binding[], BindingIndex>();
+
+function indexOf(bindings: readonly Binding[]): BindingIndex {
+  const known = indexes.get(bindings);
   if (known) return known;
-  const list = bindings.map((binding) => ({ binding, matches: compileBinding(binding) }));
-  compiledLists.set(bindings, list);
-  return list;
+  const byMac = new Map<string, CompiledBinding[]>();
+  const others: CompiledBinding[] = [];
+  bindings.forEach((binding, position) => {
+    const compiled = { binding, position, matches: compileBinding(binding) };
+    if (binding.mac === undefined) {
+      others.push(compiled);
+      return;
+    }
+    const list = byMac.get(binding.mac);
+    if (list) list.push(compiled);
+    else byMac.set(binding.mac, [compiled]);
+  });
+  const index = { byMac, others };
+  indexes.set(bindings, index);
+  return index;
 }
 
 function compileBinding({ device, parent, mac, alias }: Binding): (facts: DeviceFacts) => boolean {
   const matchesName = compileSelector(device);
   const matchesAlias = compileSelector(alias);
-  // The cheap comparisons first: of a thousand bindings most name another VM's address.
+  // The cheap comparisons first.
   return (facts) =>
     (mac === undefined || mac === facts.mac?.toLowerCase()) &&
     (parent === undefined || parent === facts.parentName) &&

@@ -8,8 +8,14 @@ export interface Configuration {
   /** The file as the caller named it, for messages. */
   file: string;
   devices: DeviceSelection;
+  /** How the door's hooks reach a device; `auto` takes the best that this kernel and this host's nft can do. */
+  placement: Placement | 'auto';
+  /** What happens to a device that no binding matches. */
+  unmatched: Unmatched;
   /** `optional`: on a kernel without an egress hook (before 5.16) install the ingress half alone. */
   egress: EgressRequirement;
+  /** Sets that inline rules may name as `@NAME`. By name, in the order of the file. */
+  sets: Map<string, NamedSet>;
   /** By name, in the order of the file. */
   policies: Map<string, Policy>;
   /** In the order of the file: the first that matches wins. */
@@ -24,7 +30,42 @@ export const POLICY_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 export interface DeviceSelection {
   /** Only macvtap devices whose name starts with one of these are looked at. */
   prefixes: readonly string[];
+  /**
+   * The names that placement `names` hooks in advance, patterns written out; each begins with one of `prefixes`.
+   * Unless given, what libvirt names its devices: PREFIX0 to PREFIX8191.
+   */
+  names: readonly string[];
 }
+
+/**
+ * `prefix`: hooks stand on every name that begins so (Linux 6.17). `names`: on names bound in advance (6.16).
+ * `device`: the device is added to a base chain when it appears (6.4). `chain`: each device has base chains of its own.
+ */
+export type Placement = 'prefix' | 'names' | 'device' | 'chain';
+
+/** `accept` and `policy` admit a device once the agent has seen that no binding matches; before that it is closed. */
+export type Unmatched = { action: 'drop' } | { action: 'accept' } | { action: 'policy'; policy: string };
+
+/** A set of the configuration, for the rules of inline policies. */
+export interface NamedSet {
+  /** Without a dot: those with one are tapwall's own. */
+  name: string;
+  /** As nft writes it: `ipv4_addr`, `ipv4_addr . inet_service`. */
+  type: string;
+  /** As nft writes them: `192.168.2.1`, `10.0.0.0/8`, `192.0.2.1 . 53`. */
+  elements: readonly string[];
+  flags: readonly SetFlag[];
+  /** As nft writes it: `10m`. */
+  timeout?: string | undefined;
+  /** Most elements it can hold. */
+  size?: number | undefined;
+  /** Of the set's name in the file. */
+  location: SourceLocation;
+  /** Of each element. */
+  elementLocations: readonly SourceLocation[];
+}
+
+export type SetFlag = 'interval' | 'timeout' | 'dynamic' | 'constant';
 
 export type EgressRequirement = 'required' | 'optional';
 export type Verdict = 'accept' | 'drop';
@@ -46,6 +87,8 @@ export interface InlinePolicy {
   /** For a frame that no rule decides, in both directions. */
   default: Verdict;
   variables: Variables;
+  guards: readonly GuardName[];
+  limits: Limits;
 }
 
 /** A complete nft file of the user's, used as it is. */
@@ -57,6 +100,59 @@ export interface FilePolicy {
   /** Absolute path. */
   file: string;
   variables: Variables;
+  /** They stand before the file's own chains, in the door. */
+  guards: readonly GuardName[];
+  limits: Limits;
+}
+
+/**
+ * What no rule of the user's can undo. `policy/guard.ts` has the meaning of each; the names that libvirt gives to
+ * sets of them are resolved when the configuration is read.
+ */
+export type GuardName =
+  | 'mac'
+  | 'ip4'
+  | 'ip6'
+  | 'arp-mac'
+  | 'arp-ip'
+  | 'nd'
+  | 'dhcp-server'
+  | 'ra'
+  | 'ethertype'
+  | 'ethertype-rarp'
+  | 'fragment'
+  | 'no-ipv6'
+  | 'no-broadcast'
+  | 'no-ip-multicast'
+  | 'no-ipv6-multicast';
+
+/** Of each VM on its own; what is over the rate is dropped. */
+export interface Limits {
+  /** Frames from the VM to broadcast and multicast addresses. */
+  broadcast?: Rate | undefined;
+  ingressPackets?: Rate | undefined;
+  ingressBytes?: Rate | undefined;
+  egressPackets?: Rate | undefined;
+  egressBytes?: Rate | undefined;
+}
+
+/** As nft's `limit rate over`: `unit` packets or bytes are counted, `amount` of them in `seconds`. */
+export interface Rate {
+  unit: 'packets' | 'bytes';
+  amount: number;
+  /** 1, 60, 3600, 86400 or 604800. */
+  seconds: number;
+  /** How much may come at once beyond the rate. */
+  burst: number;
+}
+
+/** An address or a prefix that a VM may use. */
+export interface AssignedAddress {
+  family: 4 | 6;
+  /** 4 or 16 bytes, what lies behind the prefix all zero. */
+  bytes: Uint8Array;
+  /** 32 or 128 for a single address. */
+  prefixLength: number;
 }
 
 /** Which devices get which policy: every selector that is given must match. */
@@ -69,6 +165,8 @@ export interface Binding {
   mac?: string | undefined;
   /** Glob over the device's alias; a device without an alias never matches. */
   alias?: string | undefined;
+  /** What the VM may call its own; absent where the binding says nothing of it. */
+  addresses?: readonly AssignedAddress[] | undefined;
   /** A name in `Configuration.policies`. */
   policy: string;
   location: SourceLocation;

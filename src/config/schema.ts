@@ -1,9 +1,13 @@
 import { z } from 'zod';
+import { GUARD_ALIASES, GUARD_NAMES, guardsNamed, insteadOfAllowing } from '../policy/guard-name.js';
 import { flawInVariableName, flawInVariableValue } from '../policy/variable.js';
+import { readAddress } from './address.js';
+import type { Rate } from './configuration.js';
 import { fewestBytes, type GlobAlternative, literalText, parseGlob } from './glob.js';
 import { flawInInterfaceName, flawInNamePart, LONGEST_INTERFACE_NAME } from './interface-name.js';
 import { flawInDeviceMac, normaliseMac } from './mac-address.js';
-import { quote } from './suggest.js';
+import { readRate } from './rate.js';
+import { nearest, quote } from './suggest.js';
 
 /** Why a text is refused, and what to do about it. */
 interface Flaw {
@@ -109,16 +113,73 @@ const variables = z.record(
   ]),
 );
 
+const guard = textWith((text) => {
+  if (guardsNamed(text)) return undefined;
+  const instead = insteadOfAllowing(text);
+  if (instead !== undefined) {
+    return { message: `${quote(text)} is no guard of tapwall: its guards only take away`, hint: instead };
+  }
+  const names = [...GUARD_NAMES, ...GUARD_ALIASES.keys()];
+  const meant = nearest(text, names);
+  return {
+    message: `there is no guard ${quote(text)}`,
+    hint:
+      meant === undefined
+        ? `The guards are ${GUARD_NAMES.map(quote).join(', ')}.`
+        : `Did you mean ${quote(meant)}?`,
+  };
+});
+
+function rate(unit: Rate['unit']): z.ZodString {
+  return textWith((text) => {
+    const read = readRate(text, unit);
+    return 'flaw' in read ? { message: read.flaw, hint: read.hint } : undefined;
+  });
+}
+
+const address = textWith((text) => {
+  const read = readAddress(text);
+  return 'flaw' in read ? { message: read.flaw, hint: read.hint } : undefined;
+});
+
+/** nft reads at most eight digits, and the units in this order. */
+const duration = textWith((text) =>
+  /^(?=[0-9])(?:[0-9]{1,8}d)?(?:[0-9]{1,8}h)?(?:[0-9]{1,8}m)?(?:[0-9]{1,8}s)?(?:[0-9]{1,8}ms)?$/.test(text) &&
+  /[1-9]/.test(text)
+    ? undefined
+    : { message: `${quote(text)} is not a time`, hint: 'Write it as `10m` or `1d12h`.' },
+);
+
 /** The parts are checked one by one, so that a mistake in one hides no mistake in another. */
 export const topSchema = z.strictObject({
   devices: z.unknown().optional(),
+  placement: z.enum(['auto', 'prefix', 'names', 'device', 'chain']).optional(),
+  unmatched: z.string().optional(),
   egress: z.enum(['required', 'optional']).optional(),
+  sets: z.record(z.string(), z.unknown()).optional(),
   policies: z.record(z.string(), z.unknown()),
   bindings: z.array(z.unknown()),
 });
 
 export const devicesSchema = z.strictObject({
   prefixes: z.array(interfacePrefix).min(1, 'no prefix: no device would ever be looked at').optional(),
+  names: z.array(z.string()).min(1, 'no name: leave the key out for those that libvirt gives').optional(),
+});
+
+/** The kernel makes room for as many at once. */
+const LARGEST_SET = 2 ** 24;
+
+export const namedSetSchema = z.strictObject({
+  type: z.string(),
+  /** Checked one by one where the type is known. */
+  elements: z.array(z.unknown()).optional(),
+  flags: z.array(z.enum(['interval', 'timeout', 'dynamic', 'constant'])).optional(),
+  timeout: duration.optional(),
+  size: z
+    .int()
+    .min(1, 'a size is at least 1')
+    .max(LARGEST_SET, `a size is at most ${LARGEST_SET}`)
+    .optional(),
 });
 
 export const policySchema = z.strictObject({
@@ -127,6 +188,17 @@ export const policySchema = z.strictObject({
   egress: z.string().optional(),
   default: z.enum(['accept', 'drop']).optional(),
   variables: variables.optional(),
+  guards: z.array(guard).optional(),
+  /** Checked as a part of its own. */
+  limits: z.unknown().optional(),
+});
+
+export const limitsSchema = z.strictObject({
+  broadcast: rate('packets').optional(),
+  'ingress-packets': rate('packets').optional(),
+  'ingress-bytes': rate('bytes').optional(),
+  'egress-packets': rate('packets').optional(),
+  'egress-bytes': rate('bytes').optional(),
 });
 
 export const bindingSchema = z.strictObject({
@@ -134,19 +206,12 @@ export const bindingSchema = z.strictObject({
   parent: interfaceName.optional(),
   mac: mac.optional(),
   alias: aliasGlob.optional(),
+  addresses: z.array(address).optional(),
   policy: z.string(),
 });
 
 /**
- * Keys of later versions. A guard, a set or a placement that is ignored would leave a VM less filtered than its
- * configuration says, so each is refused by name.
+ * Keys of later versions. A selector that is ignored would give a VM another policy than its configuration says, so
+ * each is refused by name.
  */
-export const KEYS_OF_LATER_VERSIONS: ReadonlySet<string> = new Set([
-  'addresses',
-  'guards',
-  'namespace',
-  'placement',
-  'sets',
-  'unmatched',
-  'vm',
-]);
+export const KEYS_OF_LATER_VERSIONS: ReadonlySet<string> = new Set(['namespace', 'vm']);

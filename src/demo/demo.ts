@@ -14,6 +14,7 @@ import {
   CONFIGURATION,
   GUEST_A,
   GUEST_B,
+  GUEST_C,
   LEGACY_FILE,
   PROBES,
   type Probe,
@@ -61,12 +62,13 @@ export async function runDemo(kernel: Kernel, onEvent: (event: AgentEvent) => vo
     const taps: Record<Station, Tap> = {
       A: lab.addGuest(GUEST_A),
       B: lab.addGuest(GUEST_B),
+      C: lab.addGuest(GUEST_C),
       world: lab.world(),
     };
     await attached(events, [GUEST_A.name, GUEST_B.name]);
     const verdicts = await sendProbes(taps);
-    for (let number = 10; number < 10 + MORE_GUESTS; number++) {
-      lab.addMacvtap({ name: `macvtap${number}`, mac: `52:54:00:00:01:${number}`, up: false });
+    for (let number = 100; number < 100 + MORE_GUESTS; number++) {
+      lab.addMacvtap({ name: `macvtap${number}`, mac: `52:54:00:00:01:${number - 100 + 10}`, up: false });
       await attached(events, [`macvtap${number}`]);
     }
     const attachMicroseconds = events.flatMap((event) =>

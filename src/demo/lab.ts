@@ -4,7 +4,7 @@ import type { NetlinkSocket } from '../kernel/socket.js';
 import { MACVLAN_MODE_BRIDGE, MACVLAN_MODE_PASSTHRU } from '../links/constants.js';
 import { type Link, parseMac } from '../links/link.js';
 import { findLink } from '../links/query.js';
-import { deleteLink, newLink, renameLink, setLinkUp } from '../links/request.js';
+import { deleteLink, newLink, renameLink, setLinkAllMulticast, setLinkUp } from '../links/request.js';
 import { NETLINK_KOBJECT_UEVENT, NETLINK_ROUTE } from '../netlink/constants.js';
 import { openCharacterDevice, Tap } from './tap.js';
 
@@ -110,11 +110,7 @@ export class Lab {
 
   /** Whatever is at the far end of the cable, as a tap that sees every frame. */
   world(): Tap {
-    this.#world ??= this.#open(this.#outside, 'world', this.#outside.link(UPLINK).index, {
-      name: 'world',
-      mac: '02:00:00:00:00:fe',
-      mode: MACVLAN_MODE_PASSTHRU,
-    });
+    this.#world ??= this.#openWorld();
     return this.#world;
   }
 
@@ -150,6 +146,18 @@ export class Lab {
     this.#taps.length = 0;
     this.#outside.close();
     this.host.close();
+  }
+
+  #openWorld(): Tap {
+    const { route } = this.#outside;
+    const world = this.#open(this.#outside, 'world', this.#outside.link(UPLINK).index, {
+      name: 'world',
+      mac: '02:00:00:00:00:fe',
+      mode: MACVLAN_MODE_PASSTHRU,
+    });
+    // Pass-through takes every unicast frame, but multicast only for groups that were joined (macvlan's mc_filter).
+    route.request(setLinkAllMulticast(world.index), 'RTM_SETLINK world');
+    return world;
   }
 
   #make(

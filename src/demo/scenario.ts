@@ -3,6 +3,8 @@ import { arpRequest, BROADCAST, ETH_P_ARP, ETH_P_IP, ethernet, udp } from './fra
 /** The two guests and the rest of the world, as the scenario addresses them. */
 export const GUEST_A = { name: 'macvtap0', mac: '52:54:00:00:00:0a', address: '192.168.2.50' };
 export const GUEST_B = { name: 'macvtap1', mac: '52:54:00:00:00:0b', address: '203.0.113.8' };
+/** Nobody has bound this one to a policy. */
+export const GUEST_C = { name: 'macvtap2', mac: '52:54:00:00:00:0c', address: '203.0.113.9' };
 export const WORLD_MAC = '02:00:00:00:00:fe';
 export const GATEWAY = '192.168.2.1';
 export const LAN_HOST = '192.168.7.7';
@@ -26,27 +28,28 @@ table netdev filtermacvtap {
 }
 `;
 
-/** Guest A has the user's file as it is, guest B a policy that stands in the configuration. */
+/** Guest A has the user's file as it is, guest B a policy that stands in the configuration, guest C none. */
 export const CONFIGURATION = `devices:
   prefixes: [macvtap]
 policies:
   legacy:
     file: filtermacvtap.nft
   lan-guard:
+    guards: [ethertype, mac, fragment, ip, arp, nd, ra, dhcp-server]
     ingress: |
       ip saddr ${GATEWAY} accept
       ip saddr 192.168.0.0/16 drop
     egress: |
-      ether type != { ip, ip6, arp } drop
       ip daddr ${GATEWAY} accept
       ip daddr 192.168.0.0/16 drop
     default: accept
 bindings:
   - { device: ${GUEST_A.name}, parent: vx0, policy: legacy }
-  - { device: "macvtap*", parent: vx0, policy: lan-guard }
+  - { device: ${GUEST_B.name}, parent: vx0, policy: lan-guard, addresses: [${GUEST_B.address}] }
+  - { device: "macvtap1??", parent: vx0, policy: lan-guard, addresses: [203.0.113.0/24] }
 `;
 
-export type Station = 'A' | 'B' | 'world';
+export type Station = 'A' | 'B' | 'C' | 'world';
 
 /** One frame of the scenario. */
 export interface Probe {
@@ -142,11 +145,52 @@ export const PROBES: readonly Probe[] = [
     frame: toWorld(GUEST_A, LAN_HOST, [5]),
   },
   {
-    what: 'to a LAN host, in a VLAN tag (its policy admits no tags)',
+    what: 'to a LAN host, in a VLAN tag (the guard ethertype)',
     from: 'B',
     to: 'world',
     expected: 'dropped',
     frame: toWorld(GUEST_B, LAN_HOST, [5]),
+  },
+  {
+    what: 'to the internet, from an address that is not its own',
+    from: 'B',
+    to: 'world',
+    expected: 'dropped',
+    frame: packet(GUEST_B.mac, WORLD_MAC, GUEST_C.address, INTERNET_HOST),
+  },
+  {
+    what: 'to the internet, from a MAC that is not its own',
+    from: 'B',
+    to: 'world',
+    expected: 'dropped',
+    frame: packet(GUEST_C.mac, WORLD_MAC, GUEST_B.address, INTERNET_HOST),
+  },
+  {
+    what: 'ARP request that says it is the gateway',
+    from: 'B',
+    to: 'world',
+    expected: 'dropped',
+    frame: (id) =>
+      ethernet({
+        from: GUEST_B.mac,
+        to: WORLD_MAC,
+        type: ETH_P_ARP,
+        payload: arpRequest({ mac: GUEST_B.mac, from: GATEWAY, to: GUEST_B.address, data: id }),
+      }),
+  },
+  {
+    what: 'to the internet; nothing admits this guest',
+    from: 'C',
+    to: 'world',
+    expected: 'dropped',
+    frame: toWorld(GUEST_C, INTERNET_HOST),
+  },
+  {
+    what: 'from the internet; nothing admits this guest',
+    from: 'world',
+    to: 'C',
+    expected: 'dropped',
+    frame: fromWorld(GUEST_C, INTERNET_HOST),
   },
   {
     what: 'to the other guest, a public address',

@@ -26,6 +26,11 @@ export class Tap {
     this.#descriptor = descriptor;
   }
 
+  /** For another process to inherit. */
+  get descriptor(): number {
+    return this.#descriptor;
+  }
+
   /** Writes one Ethernet frame, as the guest sends it. */
   send(frame: Uint8Array): void {
     writeSync(this.#descriptor, Buffer.concat([Buffer.alloc(VIRTIO_HEADER_LENGTH), frame]));

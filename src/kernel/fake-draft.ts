@@ -1,24 +1,23 @@
 import { equalBytes } from '../netlink/bytes.js';
 import {
-  NLM_F_APPEND,
   NLM_F_CREATE,
   NLM_F_EXCL,
+  NLM_F_NONREC,
   NLM_F_REPLACE,
   NLM_F_REQUEST,
 } from '../netlink/constants.js';
 import type { Message } from '../netlink/message.js';
 import { be64Field, schema, textField } from '../netlink/schema.js';
-import { type Chain, chainSchema, type Hook, type HookDevice, hookDevices } from '../nftables/chain.js';
 import * as nft from '../nftables/constants.js';
 import { elementListSchema, type SetElement } from '../nftables/element.js';
 import { parseNftablesMessage } from '../nftables/message.js';
 import { objectSchema } from '../nftables/object.js';
-import { ruleSchema } from '../nftables/rule.js';
-import { setSchema } from '../nftables/set.js';
+import { type SetDefinition, setSchema } from '../nftables/set.js';
 import { tableSchema } from '../nftables/table.js';
 import { Refusal, tooLong } from './fake-answer.js';
+import { ChainDraft, checkName, checkPart, type DraftHost, type DraftTables } from './fake-chain-draft.js';
+import { checkReference, isSetUsed } from './fake-reference.js';
 import {
-  type ChainState,
   copyTable,
   elementKey,
   newTable,
@@ -34,51 +33,23 @@ const tableReferenceSchema = schema<{ name?: string; handle?: bigint }>('table',
   handle: be64Field(nft.NFTA_TABLE_HANDLE),
 });
 
-/** What a DELRULE may leave away: without a handle all rules of the chain go, without a chain all of the table. */
-const ruleReferenceSchema = schema<{ table: string; chain?: string; handle?: bigint }>(
-  'rule',
-  {
-    table: textField(nft.NFTA_RULE_TABLE),
-    chain: textField(nft.NFTA_RULE_CHAIN),
-    handle: be64Field(nft.NFTA_RULE_HANDLE),
-  },
-  ['table'],
-);
-
-/** What a draft asks of the rest of the fake kernel. */
-export interface DraftHost {
-  /** False for a hook that cannot be placed, because there is no such device and it has to be there. */
-  canHook(device: HookDevice): boolean;
-  nextTableHandle(): bigint;
-}
-
-function sameDevice(a: HookDevice, b: HookDevice): boolean {
-  if ('name' in a) return 'name' in b && a.name === b.name;
-  return 'prefix' in b && a.prefix === b.prefix;
-}
-
-/** A name with the kernel's limit; its attribute's type tells where the refusal points. */
-function checkName(name: string, attribute: number): string {
-  if (Buffer.byteLength(name) >= nft.NFT_NAME_MAXLEN) throw tooLong(attribute);
-  return name;
-}
-
 /**
  * The tables as a transaction would leave them, operation by operation. What it does not touch it shares with the
  * tables it began from, which never change. Each method answers as its namesake in net/netfilter/nf_tables_api.c.
  */
-export class Draft {
+export class Draft implements DraftTables {
   readonly tables: Map<string, TableState>;
   /** Whether a commit would raise the generation. */
   changed = false;
-  readonly #host: DraftHost;
+  readonly host: DraftHost;
   readonly #owned = new Set<TableState>();
+  readonly #chains = new ChainDraft(this);
   /** Names of sets by the number that the transaction gave them. */
   readonly #setIds = new Map<number, string>();
 
   constructor(tables: Tables, host: DraftHost) {
     this.tables = new Map(tables);
-    this.#host = host;
+    this.host = host;
   }
 
   /** @throws Refusal, or TapwallError MALFORMED_MESSAGE. */
@@ -98,28 +69,31 @@ export class Draft {
         this.#destroyTable(family, attributes);
         break;
       case nft.NFT_MSG_NEWCHAIN:
-        this.#newChain(family, attributes, flags);
+        this.#chains.newChain(family, attributes, flags);
         break;
       case nft.NFT_MSG_DELCHAIN:
-        this.#deleteChain(family, attributes);
+        this.#chains.deleteChain(family, attributes, flags);
         break;
       case nft.NFT_MSG_NEWRULE:
-        this.#newRule(family, attributes, flags);
+        this.#chains.newRule(family, attributes, flags);
         break;
       case nft.NFT_MSG_DELRULE:
-        this.#deleteRules(family, attributes);
+        this.#chains.deleteRules(family, attributes);
         break;
       case nft.NFT_MSG_NEWSET:
         this.#newSet(family, attributes, flags);
         break;
       case nft.NFT_MSG_DELSET:
-        this.#deleteSet(family, attributes);
+        this.#deleteSet(family, attributes, flags);
         break;
       case nft.NFT_MSG_NEWSETELEM:
         this.#newElements(family, attributes, flags);
         break;
       case nft.NFT_MSG_DELSETELEM:
         this.#deleteElements(family, attributes);
+        break;
+      case nft.NFT_MSG_DESTROYSETELEM:
+        this.#deleteElements(family, attributes, { mayBeGone: true });
         break;
       case nft.NFT_MSG_NEWOBJ:
         this.#newObject(family, attributes, flags);
@@ -133,7 +107,7 @@ export class Draft {
   }
 
   /** The table, and the right to change it. */
-  #table(family: number, name: string): TableState {
+  table(family: number, name: string): TableState {
     const key = tableKey(family, name);
     const state = this.tables.get(key);
     if (!state) throw new Refusal('ENOENT', nft.NFTA_TABLE_NAME);
@@ -157,7 +131,7 @@ export class Draft {
     const state = newTable(family, {
       ...table,
       flags: table.flags ?? 0,
-      handle: this.#host.nextTableHandle(),
+      handle: this.host.nextTableHandle(),
     });
     this.tables.set(key, state);
     this.#owned.add(state);
@@ -186,119 +160,10 @@ export class Draft {
     if (this.tables.delete(tableKey(family, name))) this.changed = true;
   }
 
-  #newChain(family: number, attributes: Uint8Array, flags: number): void {
-    const chain = chainSchema.parse(attributes);
-    const state = this.#table(family, chain.table);
-    if (chain.name === undefined) throw new Refusal('EINVAL');
-    const known = state.chains.get(checkName(chain.name, nft.NFTA_CHAIN_NAME));
-    const isBase = known ? known.chain.hook !== undefined : chain.hook !== undefined;
-    if (chain.policy !== undefined && !isBase) throw new Refusal('EOPNOTSUPP', nft.NFTA_CHAIN_POLICY);
-    if (known) {
-      if (flags & NLM_F_EXCL) throw new Refusal('EEXIST', nft.NFTA_CHAIN_NAME);
-      if (flags & NLM_F_REPLACE) throw new Refusal('EOPNOTSUPP');
-      this.#updateChain(known, chain);
-    } else {
-      const { id: _, hook, ...kept } = chain;
-      const added: Chain = { ...kept, handle: ++state.lastHandle };
-      if (hook) {
-        const { device: _device, ...placed } = hook;
-        added.hook = { ...placed, devices: this.#hookable(hookDevices(hook)) };
-        added.flags = (chain.flags ?? 0) | nft.NFT_CHAIN_BASE;
-      }
-      state.chains.set(chain.name, { chain: added, rules: [] });
-    }
-    this.changed = true;
-  }
-
-  /** Devices may be added to a base chain from Linux 6.4 on; the kernel puts them in front. */
-  #updateChain(state: ChainState, { hook, policy }: Chain): void {
-    const { chain } = state;
-    let updated: Hook | undefined = chain.hook;
-    if (hook) {
-      if (!updated || hook.number !== updated.number || hook.priority !== updated.priority) {
-        throw new Refusal('EOPNOTSUPP');
-      }
-      const known = updated.devices ?? [];
-      const more = hookDevices(hook).filter((one) => !known.some((other) => sameDevice(one, other)));
-      updated = { ...updated, devices: [...this.#hookable(more), ...known] };
-    }
-    state.chain = { ...chain, ...(updated && { hook: updated }), ...(policy !== undefined && { policy }) };
-  }
-
-  #hookable(devices: HookDevice[]): HookDevice[] {
-    devices.forEach((device, index) => {
-      if (devices.slice(0, index).some((other) => sameDevice(device, other))) throw new Refusal('EEXIST');
-      if (!this.#host.canHook(device)) throw new Refusal('ENOENT');
-    });
-    return devices;
-  }
-
-  /** With a hook only the devices that it names leave the chain. */
-  #deleteChain(family: number, attributes: Uint8Array): void {
-    const { table, name = '', hook } = chainSchema.parse(attributes);
-    const chain = this.#chain(this.#table(family, table), name, nft.NFTA_CHAIN_NAME);
-    this.changed = true;
-    if (!hook) {
-      this.#table(family, table).chains.delete(name);
-      return;
-    }
-    const known = chain.chain.hook?.devices ?? [];
-    const leaving = hookDevices(hook);
-    if (!leaving.every((one) => known.some((other) => sameDevice(one, other)))) throw new Refusal('ENOENT');
-    const devices = known.filter((one) => !leaving.some((other) => sameDevice(one, other)));
-    if (chain.chain.hook) chain.chain = { ...chain.chain, hook: { ...chain.chain.hook, devices } };
-  }
-
-  #chain(state: TableState, name: string, attribute: number): ChainState {
-    const chain = state.chains.get(name);
-    if (!chain) throw new Refusal('ENOENT', attribute);
-    return chain;
-  }
-
-  #newRule(family: number, attributes: Uint8Array, flags: number): void {
-    const rule = ruleSchema.parse(attributes);
-    const state = this.#table(family, rule.table);
-    const { rules } = this.#chain(state, rule.chain, nft.NFTA_RULE_CHAIN);
-    const { position, ...kept } = rule;
-    const place = (handle: bigint, attribute: number) => {
-      const at = rules.findIndex((one) => one.handle === handle);
-      if (at < 0) throw new Refusal('ENOENT', attribute);
-      return at;
-    };
-    if (rule.handle !== undefined) {
-      const at = place(rule.handle, nft.NFTA_RULE_HANDLE);
-      if (flags & NLM_F_EXCL) throw new Refusal('EEXIST', nft.NFTA_RULE_HANDLE);
-      if (!(flags & NLM_F_REPLACE)) throw new Refusal('EOPNOTSUPP');
-      rules[at] = kept;
-    } else {
-      if (!(flags & NLM_F_CREATE) || flags & NLM_F_REPLACE) throw new Refusal('EINVAL');
-      const append = (flags & NLM_F_APPEND) !== 0;
-      let at = append ? rules.length : 0;
-      if (position !== undefined) at = place(position, nft.NFTA_RULE_POSITION) + (append ? 1 : 0);
-      rules.splice(at, 0, { ...kept, handle: ++state.lastHandle });
-    }
-    this.changed = true;
-  }
-
-  #deleteRules(family: number, attributes: Uint8Array): void {
-    const { table, chain, handle } = ruleReferenceSchema.parse(attributes);
-    const state = this.#table(family, table);
-    const chains =
-      chain === undefined ? [...state.chains.values()] : [this.#chain(state, chain, nft.NFTA_RULE_CHAIN)];
-    if (handle !== undefined && !chains.some(({ rules }) => rules.some((rule) => rule.handle === handle))) {
-      throw new Refusal('ENOENT', nft.NFTA_RULE_HANDLE);
-    }
-    for (const one of chains) {
-      const left = handle === undefined ? [] : one.rules.filter((rule) => rule.handle !== handle);
-      if (left.length !== one.rules.length) this.changed = true;
-      one.rules = left;
-    }
-  }
-
   #newSet(family: number, attributes: Uint8Array, flags: number): void {
     const { id, ...set } = setSchema.parse(attributes);
     if (set.keyLength === undefined || id === undefined) throw new Refusal('EINVAL');
-    const state = this.#table(family, set.table);
+    const state = this.table(family, set.table);
     const known = state.sets.get(checkName(set.name, nft.NFTA_SET_NAME))?.set;
     if (known) {
       const same = known.keyLength === set.keyLength && (known.flags ?? 0) === (set.flags ?? 0);
@@ -329,22 +194,28 @@ export class Draft {
     return set;
   }
 
-  #deleteSet(family: number, attributes: Uint8Array): void {
+  #deleteSet(family: number, attributes: Uint8Array, flags: number): void {
     const { table, name } = setSchema.parse(attributes);
-    const state = this.#table(family, table);
-    state.sets.delete(this.#set(state, name).set.name);
+    const state = this.table(family, table);
+    const { set, elements } = this.#set(state, name);
+    if (isSetUsed(state, set.name) || (flags & NLM_F_NONREC && elements.size > 0)) {
+      throw new Refusal('EBUSY', nft.NFTA_SET_NAME);
+    }
+    state.sets.delete(set.name);
     this.changed = true;
   }
 
   #newElements(family: number, attributes: Uint8Array, flags: number): void {
     const { table, set: name, setId, elements } = elementListSchema.parse(attributes);
     if (!elements) throw new Refusal('EINVAL');
-    const set = this.#set(this.#table(family, table), name, setId);
+    const state = this.table(family, table);
+    const { set, elements: present } = this.#set(state, name, setId);
     elements.forEach((element, entry) => {
       const key = elementKey(element);
-      const known = set.elements.get(key);
+      const known = present.get(key);
       if (!known) {
-        set.elements.set(key, element);
+        checkPart(nft.NFTA_SET_ELEM_LIST_ELEMENTS, entry, () => checkReference(state, element));
+        present.set(key, withExpressions(element, set));
         this.changed = true;
       } else if (flags & NLM_F_EXCL || !leadsToTheSame(known, element)) {
         throw new Refusal('EEXIST', nft.NFTA_SET_ELEM_LIST_ELEMENTS, { entry });
@@ -353,20 +224,22 @@ export class Draft {
   }
 
   /** Without elements the set is emptied. */
-  #deleteElements(family: number, attributes: Uint8Array): void {
+  #deleteElements(family: number, attributes: Uint8Array, { mayBeGone = false } = {}): void {
     const { table, set: name, setId, elements } = elementListSchema.parse(attributes);
-    const set = this.#set(this.#table(family, table), name, setId);
-    if (!elements) set.elements.clear();
+    const set = this.#set(this.table(family, table), name, setId);
+    if (!elements) {
+      set.elements.clear();
+      this.changed = true;
+    }
     elements?.forEach((element, entry) => {
-      if (set.elements.delete(elementKey(element))) return;
-      throw new Refusal('ENOENT', nft.NFTA_SET_ELEM_LIST_ELEMENTS, { entry });
+      if (set.elements.delete(elementKey(element))) this.changed = true;
+      else if (!mayBeGone) throw new Refusal('ENOENT', nft.NFTA_SET_ELEM_LIST_ELEMENTS, { entry });
     });
-    this.changed = true;
   }
 
   #newObject(family: number, attributes: Uint8Array, flags: number): void {
     const object = objectSchema.parse(attributes);
-    const state = this.#table(family, object.table);
+    const state = this.table(family, object.table);
     const key = objectKey(checkName(object.name, nft.NFTA_OBJ_NAME), object.type);
     if (state.objects.has(key)) {
       if (flags & NLM_F_EXCL) throw new Refusal('EEXIST', nft.NFTA_OBJ_NAME);
@@ -379,7 +252,7 @@ export class Draft {
 
   #deleteObject(family: number, attributes: Uint8Array): void {
     const { table, name, type } = objectSchema.parse(attributes);
-    const state = this.#table(family, table);
+    const state = this.table(family, table);
     if (!state.objects.delete(objectKey(name, type))) throw new Refusal('ENOENT', nft.NFTA_OBJ_NAME);
     this.changed = true;
   }
@@ -389,4 +262,10 @@ function leadsToTheSame(a: SetElement, b: SetElement): boolean {
   if (a.object !== b.object) return false;
   if (!a.data || !b.data) return a.data === b.data;
   return equalBytes(a.data, b.data);
+}
+
+/** An element has the expressions that its set gives to each, unless it brings its own (nft_set_elem_expr_clone()). */
+function withExpressions(element: SetElement, { expression, expressions }: SetDefinition): SetElement {
+  if (element.expression || element.expressions) return element;
+  return { ...element, ...(expression && { expression }), ...(expressions && { expressions }) };
 }

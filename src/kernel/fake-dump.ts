@@ -3,7 +3,7 @@ import { concatenate } from '../netlink/bytes.js';
 import { NLM_F_APPEND, NLM_F_DUMP } from '../netlink/constants.js';
 import type { Message } from '../netlink/message.js';
 import { be32Field, schema, textField } from '../netlink/schema.js';
-import { type Chain, chainSchema, type Hook } from '../nftables/chain.js';
+import { chainSchema, type Hook } from '../nftables/chain.js';
 import * as nft from '../nftables/constants.js';
 import { elementListSchema, elementSchema, type SetElement } from '../nftables/element.js';
 import { generationSchema } from '../nftables/generation.js';
@@ -13,7 +13,8 @@ import { type Rule, ruleSchema } from '../nftables/rule.js';
 import { setSchema } from '../nftables/set.js';
 import { tableSchema } from '../nftables/table.js';
 import { type Answer, Refusal } from './fake-answer.js';
-import { type TableState, type Tables, tableKey } from './fake-table.js';
+import { usesOfChain } from './fake-reference.js';
+import { type ChainState, type TableState, type Tables, tableKey } from './fake-table.js';
 
 /** What a request may name. A message has its own numbers for everything but the table. */
 const chainFilter = schema<{ table?: string; chain?: string }>('request', {
@@ -133,26 +134,32 @@ export class Dump {
   }
 
   #table({ family, table, chains, sets, objects }: TableState): Answer {
-    const use = chains.size + sets.size + objects.size;
+    // An anonymous set belongs to its rule (nf_tables_commit()).
+    const named = [...sets.values()].filter(({ set: { flags = 0 } }) => !(flags & nft.NFT_SET_ANONYMOUS));
+    const use = chains.size + named.length + objects.size;
     return this.#encode(nft.NFT_MSG_NEWTABLE, family, tableSchema.encode({ ...table, use }));
   }
 
-  #chain(family: number, { hook, ...chain }: Chain, rules: readonly Rule[]): Answer {
-    const dumped = { ...chain, ...(hook && { hook: dumpedHook(hook) }), use: rules.length };
-    return this.#encode(nft.NFT_MSG_NEWCHAIN, family, chainSchema.encode(dumped));
+  #chain(state: TableState, { chain: { hook, ...chain }, rules }: ChainState): Answer {
+    // Nothing leads into a base chain; an anonymous one is held by its rule once more.
+    const own = rules.length + ((chain.flags ?? 0) & nft.NFT_CHAIN_BINDING ? 1 : 0);
+    const use = own + (hook ? 0 : usesOfChain(state, chain.name ?? ''));
+    const dumped = { ...chain, ...(hook && { hook: dumpedHook(hook) }), use };
+    return this.#encode(nft.NFT_MSG_NEWCHAIN, state.family, chainSchema.encode(dumped));
   }
 
   #chains(family: number): Answer[] {
     return this.#inFamily(family).flatMap((state) =>
-      [...state.chains.values()].map(({ chain, rules }) => this.#chain(state.family, chain, rules)),
+      [...state.chains.values()].map((chain) => this.#chain(state, chain)),
     );
   }
 
   #oneChain(family: number, attributes: Uint8Array): Answer {
     const { table = '', chain: name = '' } = chainFilter.parse(attributes);
-    const state = this.#named(family, table).chains.get(name);
-    if (!state) throw new Refusal('ENOENT', nft.NFTA_CHAIN_NAME);
-    return this.#chain(family, state.chain, state.rules);
+    const state = this.#named(family, table);
+    const chain = state.chains.get(name);
+    if (!chain) throw new Refusal('ENOENT', nft.NFTA_CHAIN_NAME);
+    return this.#chain(state, chain);
   }
 
   #rules(family: number, attributes: Uint8Array): Answer[] {

@@ -9,7 +9,8 @@ import { type Answer, acknowledge, Refusal, refusalOf } from './fake-answer.js';
 import { Draft } from './fake-draft.js';
 import { Dump } from './fake-dump.js';
 import { describeOperation, type FakeOperation } from './fake-operation.js';
-import { type FakeTable, snapshot, type Tables } from './fake-table.js';
+import { releaseRule } from './fake-reference.js';
+import { copyTable, type FakeTable, snapshot, type TableState, type Tables } from './fake-table.js';
 
 /** One transaction that the fake kernel was sent. */
 export interface FakeTransaction {
@@ -33,6 +34,8 @@ export interface Journal {
   refusals: FakeRefusal[];
   /** What the next transactions are refused with, whatever is in them. */
   injected: Refusal[];
+  /** Called after each transaction that came into force. */
+  onTransaction: (() => void) | undefined;
 }
 
 /** nf_tables in one network namespace of a fake kernel. */
@@ -57,6 +60,21 @@ export class FakeNftables {
 
   snapshot(): FakeTable[] {
     return [...this.#tables.values()].map(snapshot);
+  }
+
+  /**
+   * What becomes of hooks before Linux 6.16, where they stand on devices and not on names: they follow a device to its
+   * next name, and go with it. A chain goes with its last device (before 6.14; nft_netdev_event(),
+   * net/netfilter/nft_chain_filter.c). Nothing of it is a transaction.
+   * @param renamed undefined for a device that is gone.
+   */
+  followDevice(name: string, renamed: string | undefined): void {
+    const tables = new Map(this.#tables);
+    for (const [key, table] of this.#tables) {
+      const state = copyTable(table);
+      if (moveHooks(state, name, renamed)) tables.set(key, state);
+    }
+    this.#tables = tables;
   }
 
   /** Answers a GET request. Whatever changes something belongs into a batch. */
@@ -112,5 +130,26 @@ export class FakeNftables {
     if (operations.length > 0) this.#journal.transactions.push({ namespace: this.#namespace, operations });
     this.#tables = draft.tables;
     if (draft.changed) this.#generation++;
+    this.#journal.onTransaction?.();
   }
+}
+
+/** @returns whether a chain of the table hooked the device. */
+function moveHooks(state: TableState, name: string, renamed: string | undefined): boolean {
+  let moved = false;
+  for (const [chainName, chainState] of [...state.chains]) {
+    const { chain, rules } = chainState;
+    const devices = chain.hook?.devices ?? [];
+    if (!chain.hook || !devices.some((device) => 'name' in device && device.name === name)) continue;
+    moved = true;
+    const left = devices.flatMap((device) => {
+      if (!('name' in device) || device.name !== name) return [device];
+      return renamed === undefined ? [] : [{ name: renamed }];
+    });
+    chainState.chain = { ...chain, hook: { ...chain.hook, devices: left } };
+    if (left.length > 0) continue;
+    state.chains.delete(chainName);
+    for (const rule of rules) releaseRule(state, rule);
+  }
+  return moved;
 }

@@ -1,5 +1,5 @@
 import { TapwallError } from '../error.js';
-import { RTNLGRP_LINK } from '../links/constants.js';
+import { RTM_DELLINK, RTNLGRP_LINK } from '../links/constants.js';
 import type { Link } from '../links/link.js';
 import { NETLINK_NETFILTER, NETLINK_ROUTE } from '../netlink/constants.js';
 import type { HookDevice } from '../nftables/chain.js';
@@ -19,7 +19,8 @@ export type { FakeTable } from './fake-table.js';
 export interface FakeKernelOptions {
   /**
    * Whether a base chain may hook a device that does not exist, as from Linux 6.16 on; true unless given. Without
-   * it such a chain is refused with ENOENT, and a hook on a name prefix with EINVAL.
+   * it such a chain is refused with ENOENT, and a hook on a name prefix with EINVAL; hooks follow a device that is
+   * renamed and go with it, and a chain goes with its last device.
    */
   namesInAdvance?: boolean;
 }
@@ -41,15 +42,26 @@ class FakeNamespace {
   readonly nftables: FakeNftables;
   /** The sockets that joined RTNLGRP_LINK, and whether each has a filter. */
   readonly listeners = new Map<FakeSocket, { filtered: boolean }>();
+  /** What each device was called last. */
+  readonly #names = new Map<number, string>();
 
   constructor(inode: bigint, journal: Journal, namesInAdvance: boolean) {
     this.inode = inode;
     this.links = new FakeLinks((link, event) => {
+      if (!namesInAdvance) this.#moveHooks(link, event.type === RTM_DELLINK);
       for (const [socket, { filtered }] of this.listeners) {
         if (!filtered || link.kind === 'macvtap') socket.notify(event);
       }
     });
     this.nftables = new FakeNftables(inode, journal, (device) => this.#canHook(device, namesInAdvance));
+  }
+
+  #moveHooks({ index, name }: Link, isGone: boolean): void {
+    const before = this.#names.get(index);
+    if (isGone) this.#names.delete(index);
+    else this.#names.set(index, name);
+    if (before === undefined || (before === name && !isGone)) return;
+    this.nftables.followDevice(before, isGone ? undefined : name);
   }
 
   #canHook(device: HookDevice, namesInAdvance: boolean): boolean {
@@ -79,8 +91,8 @@ class FakeNamespace {
  * - Links are made and changed by the methods below: a route socket answers RTM_GETLINK and nothing else, so
  *   `probeKernel` cannot find out anything. Of rules, sets and objects there are dumps, but no answer about a single
  *   one.
- * - It does not look inside expressions: a rule may jump to a chain or look up a set that is not there, and a chain or
- *   set that a rule uses can be deleted.
+ * - Inside expressions it looks for the chains and sets that they lead to, and for nothing else: nothing is validated,
+ *   and rules may lead in a circle.
  * - Of a socket's filter it takes only that there is one, for it runs no BPF: a route socket with any filter is told
  *   of macvtap links only.
  * - Tables have no owners, there are no flow tables, and NFNLGRP_NFTABLES says nothing.
@@ -89,7 +101,12 @@ class FakeNamespace {
  * Methods that take a namespace mean, without one, the namespace the process would run in.
  */
 export class FakeKernel implements Kernel {
-  readonly #journal: Journal = { transactions: [], refusals: [], injected: [] };
+  readonly #journal: Journal = {
+    transactions: [],
+    refusals: [],
+    injected: [],
+    onTransaction: undefined,
+  };
   readonly #namesInAdvance: boolean;
   readonly #own: FakeNamespace;
   /** Namespaces that are held open, by descriptor. */
@@ -134,6 +151,15 @@ export class FakeKernel implements Kernel {
       throw new TapwallError('ARGUMENT', `${errno} is not an errno`);
     }
     this.#journal.injected.push(new Refusal(errno, undefined, { text: message }));
+  }
+
+  /** Called after each transaction that came into force: for what happens in the middle. */
+  get onTransaction(): (() => void) | undefined {
+    return this.#journal.onTransaction;
+  }
+
+  set onTransaction(action: (() => void) | undefined) {
+    this.#journal.onTransaction = action;
   }
 
   /**

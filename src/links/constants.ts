@@ -35,6 +35,7 @@ export const MACVLAN_MODE_PASSTHRU = 8;
 export const VETH_INFO_PEER = 1;
 
 export const IFF_UP = 0x1;
+export const IFF_ALLMULTI = 0x200;
 
 /** Longest interface name in bytes: IFNAMSIZ less the NUL. */
 export const MAXIMUM_NAME_LENGTH = 15;

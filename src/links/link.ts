@@ -1,5 +1,11 @@
 import { TapwallError } from '../error.js';
-import { parseAttributes, readHost32, readText } from '../netlink/attribute.js';
+import {
+  eachAttribute,
+  type LeafAttribute,
+  parseAttributes,
+  readHost32,
+  readText,
+} from '../netlink/attribute.js';
 import { HOST_LITTLE_ENDIAN, viewOf } from '../netlink/bytes.js';
 import type { Message } from '../netlink/message.js';
 import {
@@ -67,33 +73,47 @@ export function parseLinkEvent(message: Message): LinkEvent | undefined {
     parentIndex: undefined,
     parentElsewhere: false,
   };
-  for (const attribute of parseAttributes(payload.subarray(IFINFOMSG_LENGTH))) {
-    switch (attribute.type) {
-      case IFLA_IFNAME:
-        link.name = readText(attribute);
-        break;
-      case IFLA_ADDRESS:
-        if (attribute.value.length > 0) link.mac = formatMac(attribute.value);
-        break;
-      case IFLA_IFALIAS:
-        link.alias = readText(attribute);
-        break;
-      case IFLA_LINK:
-        // 0 for none: a veth device until its peer is there.
-        link.parentIndex = readHost32(attribute) || undefined;
-        break;
-      case IFLA_LINK_NETNSID:
-        link.parentElsewhere = true;
-        break;
-      case IFLA_LINKINFO:
-        for (const info of parseAttributes(attribute.value)) {
-          if (info.type === IFLA_INFO_KIND) link.kind = readText(info);
-        }
-        break;
-    }
-  }
+  eachAttribute(view, IFINFOMSG_LENGTH, payload.length, (type, start, end) => {
+    // Some fifty are in a message, and there are thousands of devices.
+    if (LINK_ATTRIBUTES.has(type)) readInto(link, { type, flags: 0, value: payload.subarray(start, end) });
+  });
   if (link.name === '') throw new TapwallError('MALFORMED_MESSAGE', `link ${link.index} has no name`);
   return { type: message.type === RTM_NEWLINK ? 'new' : 'gone', link };
+}
+
+const LINK_ATTRIBUTES = new Set([
+  IFLA_IFNAME,
+  IFLA_ADDRESS,
+  IFLA_IFALIAS,
+  IFLA_LINK,
+  IFLA_LINK_NETNSID,
+  IFLA_LINKINFO,
+]);
+
+function readInto(link: Link, attribute: LeafAttribute): void {
+  switch (attribute.type) {
+    case IFLA_IFNAME:
+      link.name = readText(attribute);
+      break;
+    case IFLA_ADDRESS:
+      if (attribute.value.length > 0) link.mac = formatMac(attribute.value);
+      break;
+    case IFLA_IFALIAS:
+      link.alias = readText(attribute);
+      break;
+    case IFLA_LINK:
+      // 0 for none: a veth device until its peer is there.
+      link.parentIndex = readHost32(attribute) || undefined;
+      break;
+    case IFLA_LINK_NETNSID:
+      link.parentElsewhere = true;
+      break;
+    case IFLA_LINKINFO:
+      for (const info of parseAttributes(attribute.value)) {
+        if (info.type === IFLA_INFO_KIND) link.kind = readText(info);
+      }
+      break;
+  }
 }
 
 /**
@@ -101,8 +121,22 @@ export function parseLinkEvent(message: Message): LinkEvent | undefined {
  * @throws TapwallError ARGUMENT
  */
 export function parseMac(text: string): Uint8Array {
-  if (!/^[0-9a-f]{2}(:[0-9a-f]{2})*$/i.test(text)) {
-    throw new TapwallError('ARGUMENT', `${text} is not a MAC address`);
+  // By hand: every device that is attached waits for it.
+  const length = (text.length + 1) / 3;
+  const bytes = new Uint8Array(Math.ceil(length));
+  let isMac = Number.isInteger(length) && length > 0;
+  for (let at = 0; at < length && isMac; at++) {
+    const [high, low] = [hexDigit(text.charCodeAt(3 * at)), hexDigit(text.charCodeAt(3 * at + 1))];
+    isMac = high >= 0 && low >= 0 && (at === length - 1 || text[3 * at + 2] === ':');
+    bytes[at] = (high << 4) | low;
   }
-  return Uint8Array.from(text.split(':'), (part) => Number.parseInt(part, 16));
+  if (!isMac) throw new TapwallError('ARGUMENT', `${text} is not a MAC address`);
+  return bytes;
+}
+
+/** @returns -1 for the code of what is no hexadecimal digit. */
+function hexDigit(code: number): number {
+  if (code >= 0x30 && code <= 0x39) return code - 0x30;
+  const lower = code | 0x20;
+  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
 }

@@ -3,6 +3,7 @@ import { concatenate, cString, HOST_LITTLE_ENDIAN, host32, viewOf } from '../net
 import { NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST } from '../netlink/constants.js';
 import type { Request } from '../netlink/message.js';
 import {
+  IFF_ALLMULTI,
   IFF_UP,
   IFINFOMSG_LENGTH,
   IFLA_ADDRESS,
@@ -93,6 +94,16 @@ export function setLinkUp(index: number, up = true): Request {
     type: RTM_SETLINK,
     flags: NLM_F_REQUEST | NLM_F_ACK,
     familyHeader: linkHeader(index, up ? IFF_UP : 0, IFF_UP),
+    attributes: [],
+  };
+}
+
+/** Lets a link hear every multicast group, joined or not. */
+export function setLinkAllMulticast(index: number): Request {
+  return {
+    type: RTM_SETLINK,
+    flags: NLM_F_REQUEST | NLM_F_ACK,
+    familyHeader: linkHeader(index, IFF_ALLMULTI, IFF_ALLMULTI),
     attributes: [],
   };
 }

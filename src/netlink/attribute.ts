@@ -43,27 +43,43 @@ function malformed(what: string): TapwallError {
  * @throws TapwallError MALFORMED_MESSAGE when a length is below the header's or runs past the end.
  */
 export function parseAttributes(bytes: Uint8Array): LeafAttribute[] {
-  const view = viewOf(bytes);
   const attributes: LeafAttribute[] = [];
-  let offset = 0;
-  while (offset < bytes.length) {
-    if (bytes.length - offset < ATTRIBUTE_HEADER_LENGTH) {
-      throw malformed(`${bytes.length - offset} bytes left where a header needs ${ATTRIBUTE_HEADER_LENGTH}`);
+  eachAttribute(viewOf(bytes), 0, bytes.length, (type, start, end, flags) => {
+    attributes.push({ type, flags, value: bytes.subarray(start, end) });
+  });
+  return attributes;
+}
+
+/**
+ * Says where the attributes between two offsets are, and makes no object for any: for messages that come by the
+ * thousand, of which only some attributes matter.
+ * @throws TapwallError MALFORMED_MESSAGE as `parseAttributes` does.
+ */
+export function eachAttribute(
+  view: DataView,
+  start: number,
+  end: number,
+  visit: (type: number, start: number, end: number, flags: number) => void,
+): void {
+  let offset = start;
+  while (offset < end) {
+    if (end - offset < ATTRIBUTE_HEADER_LENGTH) {
+      throw malformed(`${end - offset} bytes left where a header needs ${ATTRIBUTE_HEADER_LENGTH}`);
     }
     const length = view.getUint16(offset, HOST_LITTLE_ENDIAN);
     const rawType = view.getUint16(offset + 2, HOST_LITTLE_ENDIAN);
-    if (length < ATTRIBUTE_HEADER_LENGTH) throw malformed(`length ${length} at offset ${offset}`);
-    if (offset + length > bytes.length) {
-      throw malformed(`length ${length} at offset ${offset} runs past the end (${bytes.length})`);
+    if (length < ATTRIBUTE_HEADER_LENGTH) throw malformed(`length ${length} at offset ${offset - start}`);
+    if (offset + length > end) {
+      throw malformed(`length ${length} at offset ${offset - start} runs past the end (${end - start})`);
     }
-    attributes.push({
-      type: rawType & NLA_TYPE_MASK,
-      flags: rawType & ~NLA_TYPE_MASK,
-      value: bytes.subarray(offset + ATTRIBUTE_HEADER_LENGTH, offset + length),
-    });
-    offset = align(offset + length);
+    visit(
+      rawType & NLA_TYPE_MASK,
+      offset + ATTRIBUTE_HEADER_LENGTH,
+      offset + length,
+      rawType & ~NLA_TYPE_MASK,
+    );
+    offset += align(length);
   }
-  return attributes;
 }
 
 /** Bytes that an attribute takes, its header and padding included. */

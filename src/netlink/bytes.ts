@@ -43,8 +43,15 @@ export function be64(value: bigint): Uint8Array {
 
 export function host32(value: number): Uint8Array {
   const bytes = new Uint8Array(4);
-  viewOf(bytes).setUint32(0, value, HOST_LITTLE_ENDIAN);
+  writeHost32(bytes, 0, value);
   return bytes;
+}
+
+/** By hand, where making a DataView would cost more than what is written. */
+export function writeHost32(target: Uint8Array, offset: number, value: number): void {
+  for (let at = 0; at < 4; at++) {
+    target[offset + at] = value >>> (HOST_LITTLE_ENDIAN ? 8 * at : 24 - 8 * at);
+  }
 }
 
 /** A NUL-terminated string, as NLA_NUL_STRING attributes want it. */
@@ -83,5 +90,8 @@ export function copyBytes(bytes: Uint8Array): Uint8Array {
 }
 
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && Buffer.compare(a, b) === 0;
+  if (a.length !== b.length) return false;
+  // Most are a few bytes long: a call into C++ would take longer.
+  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false;
+  return true;
 }

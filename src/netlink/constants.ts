@@ -34,6 +34,8 @@ export const NLM_F_DUMP = NLM_F_ROOT | NLM_F_MATCH;
 
 /** Modifiers of NEW requests. */
 export const NLM_F_REPLACE = 0x100;
+/** Of a deletion: only that which holds nothing. */
+export const NLM_F_NONREC = 0x100;
 export const NLM_F_EXCL = 0x200;
 export const NLM_F_CREATE = 0x400;
 export const NLM_F_APPEND = 0x800;

@@ -25,7 +25,7 @@ export const familyNames: ReadonlyMap<number, string> = new Map([
 export const NF_NETDEV_INGRESS = 0;
 export const NF_NETDEV_EGRESS = 1;
 
-/** enum nf_tables_msg_types. DESTROYTABLE (6.3) deletes what may not exist. */
+/** enum nf_tables_msg_types. DESTROYTABLE and DESTROYSETELEM (6.3) delete what may not exist. */
 export const NFT_MSG_NEWTABLE = 0;
 export const NFT_MSG_GETTABLE = 1;
 export const NFT_MSG_DELTABLE = 2;
@@ -49,6 +49,7 @@ export const NFT_MSG_DELOBJ = 20;
 export const NFT_MSG_NEWFLOWTABLE = 22;
 export const NFT_MSG_GETFLOWTABLE = 23;
 export const NFT_MSG_DESTROYTABLE = 26;
+export const NFT_MSG_DESTROYSETELEM = 30;
 
 export const NFTA_LIST_ELEM = 1;
 
@@ -118,6 +119,9 @@ export const NFTA_SET_EXPRESSIONS = 18;
 /** What the kernel chose for the set, and how many elements it holds (6.17). Only ever sent by the kernel. */
 export const NFTA_SET_TYPE = 19;
 export const NFTA_SET_COUNT = 20;
+
+/** A set of one rule, without a name of its own. */
+export const NFT_SET_ANONYMOUS = 0x1;
 
 export const NFTA_SET_ELEM_LIST_TABLE = 1;
 export const NFTA_SET_ELEM_LIST_SET = 2;

@@ -1,3 +1,6 @@
+import { eachAttribute } from '../netlink/attribute.js';
+import { copyBytes, viewOf } from '../netlink/bytes.js';
+import type { Message } from '../netlink/message.js';
 import {
   be32Field,
   be64Field,
@@ -9,6 +12,7 @@ import {
   type WithOther,
 } from '../netlink/schema.js';
 import {
+  NFT_MSG_NEWSETELEM,
   NFTA_LIST_ELEM,
   NFTA_SET_ELEM_DATA,
   NFTA_SET_ELEM_EXPIRATION,
@@ -25,6 +29,7 @@ import {
   NFTA_SET_ELEM_TIMEOUT,
   NFTA_SET_ELEM_USERDATA,
 } from './constants.js';
+import { parseNftablesMessage } from './message.js';
 import { type Expression, expressionSchema } from './rule.js';
 
 /** One element of a set or map. Keys and data are encoded nft_data attributes, carried as they are. */
@@ -44,6 +49,99 @@ export interface SetElement extends WithOther {
   /** Milliseconds left when the kernel was asked. */
   expiration?: bigint;
   userdata?: Uint8Array;
+}
+
+/** What is read of elements that come by the ten thousand: the values of key and data, without their nft_data. */
+export class ElementValues {
+  readonly set: string;
+  readonly key: Uint8Array;
+  /** Undefined where there is none, or a verdict. */
+  readonly data: Uint8Array | undefined;
+  readonly userdata: Uint8Array | undefined;
+  readonly #expression: Uint8Array | undefined;
+
+  constructor(
+    set: string,
+    key: Uint8Array,
+    data: Uint8Array | undefined,
+    expression: Uint8Array | undefined,
+    userdata: Uint8Array | undefined,
+  ) {
+    this.set = set;
+    this.key = key;
+    this.data = data;
+    this.userdata = userdata;
+    this.#expression = expression;
+  }
+
+  /** Decoded when it is asked for: of a counter, hardly ever. */
+  get expression(): Expression | undefined {
+    return this.#expression && expressionSchema.parse(this.#expression);
+  }
+}
+
+/** NFTA_DATA_VALUE of enum nft_data_attributes. */
+const NFTA_DATA_VALUE = 1;
+
+/**
+ * The elements in the dump of a set, those without a key left out.
+ * @throws TapwallError MALFORMED_MESSAGE
+ */
+export function readElementValues(set: string, messages: readonly Message[]): ElementValues[] {
+  const elements: ElementValues[] = [];
+  for (const message of messages) {
+    const parsed = parseNftablesMessage(message);
+    if (parsed?.operation !== NFT_MSG_NEWSETELEM) continue;
+    const { attributes } = parsed;
+    const view = viewOf(attributes);
+    eachAttribute(view, 0, attributes.length, (type, start, end) => {
+      if (type !== NFTA_SET_ELEM_LIST_ELEMENTS) return;
+      eachAttribute(view, start, end, (_, from, to) => {
+        const element = readValues(set, attributes, view, from, to);
+        if (element) elements.push(element);
+      });
+    });
+  }
+  return elements;
+}
+
+function readValues(
+  set: string,
+  bytes: Uint8Array,
+  view: DataView,
+  start: number,
+  end: number,
+): ElementValues | undefined {
+  let key: Uint8Array | undefined;
+  let data: Uint8Array | undefined;
+  let expression: Uint8Array | undefined;
+  let userdata: Uint8Array | undefined;
+  eachAttribute(view, start, end, (type, from, to) => {
+    switch (type) {
+      case NFTA_SET_ELEM_KEY:
+        key = valueIn(bytes, view, from, to);
+        break;
+      case NFTA_SET_ELEM_DATA:
+        data = valueIn(bytes, view, from, to);
+        break;
+      case NFTA_SET_ELEM_EXPR:
+        expression = copyBytes(bytes.subarray(from, to));
+        break;
+      case NFTA_SET_ELEM_USERDATA:
+        userdata = copyBytes(bytes.subarray(from, to));
+        break;
+    }
+  });
+  return key && new ElementValues(set, key, data, expression, userdata);
+}
+
+/** The plain value in an nft_data. A copy, so that the dump can be let go. */
+function valueIn(bytes: Uint8Array, view: DataView, start: number, end: number): Uint8Array | undefined {
+  let value: Uint8Array | undefined;
+  eachAttribute(view, start, end, (type, from, to) => {
+    if (type === NFTA_DATA_VALUE) value = copyBytes(bytes.subarray(from, to));
+  });
+  return value;
 }
 
 export const elementSchema = schema<SetElement>('set element', {

@@ -1,6 +1,7 @@
 import { type Logger, pino } from 'pino';
 import pretty from 'pino-pretty';
 import type { AgentEvent } from '../agent/event.js';
+import { PROMISES } from '../agent/placement.js';
 
 /** A log for people, on standard error, one line an entry. */
 export function humanLog(): Logger {
@@ -21,7 +22,8 @@ export function logEvent(log: Logger, event: AgentEvent): void {
   switch (event.event) {
     case 'ready':
       log.info(
-        `ready: ${event.devices} device${event.devices === 1 ? '' : 's'}, ${event.attached} filtered, in ${event.microseconds} µs`,
+        `ready: placement ${event.placement} (${PROMISES[event.placement]}), ${event.devices} device${event.devices === 1 ? '' : 's'}, ` +
+          `${event.attached} filtered, in ${event.microseconds} µs`,
       );
       break;
     case 'attached': {
@@ -33,11 +35,15 @@ export function logEvent(log: Logger, event: AgentEvent): void {
     }
     case 'detached':
       log.info(
-        `${event.device} (index ${event.index}) ${event.reason}: removed ${event.tables.join(', ')}, ${event.microseconds} µs`,
+        `${event.device} (index ${event.index}) detached (${event.reason})` +
+          `${event.tables.length > 0 ? `, removed ${event.tables.join(', ')}` : ''}, ${event.microseconds} µs`,
       );
       break;
     case 'unmatched':
-      log.warn(`${event.device} (index ${event.index}) matches no binding: it is NOT filtered`);
+      log.warn(
+        `${event.device} (index ${event.index}) matches no binding: ` +
+          `${event.closed ? 'everything to and from it is dropped' : 'it is NOT filtered'}`,
+      );
       break;
     case 'failed':
       log.error(

@@ -1,11 +1,10 @@
 import { TapwallError } from '../error.js';
 import { leaf } from '../netlink/attribute.js';
 import { cString, HOST_LITTLE_ENDIAN, utf8, viewOf } from '../netlink/bytes.js';
-import { NLM_F_ACK } from '../netlink/constants.js';
-import { encodeRequest } from '../netlink/message.js';
-import { type Batch, batchBegin, batchEnd, encodeBatch, type Operation } from '../nftables/batch.js';
+import type { Batch, Operation } from '../nftables/batch.js';
 import { NFT_MSG_DELTABLE, NFT_MSG_NEWTABLE, NFTA_TABLE_NAME } from '../nftables/constants.js';
 import { nftablesRequest } from '../nftables/message.js';
+import { encodeSegment, encodeTransaction, type Segment } from '../nftables/transaction.js';
 import { type Layout, layOut, type Poke, type Shape } from './layout.js';
 import { deviceTableName, deviceTableTemplate } from './name.js';
 import type { Program, ProgramMessage } from './program.js';
@@ -17,13 +16,6 @@ const CLEARING = [
   [NFT_MSG_NEWTABLE, 'NEWTABLE'],
   [NFT_MSG_DELTABLE, 'DELTABLE'],
 ] as const;
-
-/** Where the sequence number is in a message (struct nlmsghdr). */
-const SEQUENCE_AT = 8;
-
-/** The transaction's frame, less the sequence numbers. */
-const BEGIN = batchBegin(0);
-const END = batchEnd(0);
 
 /** A program laid out for one shape, with all in place that does not depend on the device. */
 interface Prepared extends Layout {
@@ -54,12 +46,6 @@ function prepare(program: Program, shape: Shape): Prepared {
   const { bytes, pokes, messages: starts } = layOut(messages, shape);
   const digest = utf8(program.digest);
   for (const place of pokes) if (place.kind === 'digest') bytes.set(digest, place.offset);
-  const last = starts.at(-1);
-  if (last !== undefined) {
-    const view = viewOf(bytes);
-    const flags = view.getUint16(last + 6, HOST_LITTLE_ENDIAN);
-    view.setUint16(last + 6, flags | NLM_F_ACK, HOST_LITTLE_ENDIAN);
-  }
   return {
     bytes,
     pokes: pokes.filter(({ kind }) => kind !== 'digest'),
@@ -88,7 +74,7 @@ function clearOwnTable(table: string): ProgramMessage[] {
   }));
 }
 
-function indexOf(facts: DeviceFacts, link: string | undefined): number {
+function indexOf(facts: Pick<DeviceFacts, 'index' | 'links'>, link: string | undefined): number {
   if (link === undefined) return facts.index;
   const index = facts.links.get(link);
   if (index === undefined) {
@@ -104,7 +90,7 @@ function indexOf(facts: DeviceFacts, link: string | undefined): number {
 }
 
 /** Writes a device's facts into a copy of what was prepared. */
-function fill(target: Uint8Array, pokes: readonly Poke[], facts: DeviceFacts): void {
+export function fill(target: Uint8Array, pokes: readonly Poke[], facts: DeviceFacts): void {
   const view = viewOf(target);
   // Each stands in several places, and is encoded once.
   const name = Buffer.from(facts.name);
@@ -135,63 +121,63 @@ function fill(target: Uint8Array, pokes: readonly Poke[], facts: DeviceFacts): v
   }
 }
 
+/**
+ * The messages that give a program to a device, without the transaction's frame. They replace whatever the device had:
+ * the tables of the program and those in `obsolete` are deleted and the new ones made in one commit, so that at no
+ * moment less is filtered.
+ * @param obsolete kernel names of tables of this device that the program does not have.
+ * @throws TapwallError LINK_NOT_FOUND when a rule names another link that is not in `facts.links`.
+ */
+export function attachSegment(
+  program: Program,
+  facts: DeviceFacts,
+  obsolete: readonly string[] = [],
+): Segment {
+  const shape: Shape = { nameLength: Buffer.byteLength(facts.name), indexLength: String(facts.index).length };
+  const layout = preparedFor(program, shape);
+  const others = detachSegment(othersOf(program, facts, obsolete));
+  const bytes = Buffer.allocUnsafe(others.bytes.length + layout.bytes.length);
+  bytes.set(others.bytes);
+  bytes.set(layout.bytes, others.bytes.length);
+  fill(bytes.subarray(others.bytes.length), layout.pokes, facts);
+  if (others.starts.length === 0) return { bytes, starts: layout.messages, labels: layout.labels };
+  return {
+    bytes,
+    starts: [...others.starts, ...layout.messages.map((start) => start + others.bytes.length)],
+    labels: [...others.labels, ...layout.labels],
+  };
+}
+
+/** What the device has and the program does not make anew; most devices have nothing. */
+function othersOf(program: Program, facts: DeviceFacts, obsolete: readonly string[]): readonly string[] {
+  if (obsolete.length === 0) return obsolete;
+  const own = new Set(program.tables.map((table) => deviceTableName(facts.index, table)));
+  return obsolete.filter((name) => !own.has(name));
+}
+
+/** The messages that remove tables, whether they are there or not. */
+export function detachSegment(tables: readonly string[]): Segment {
+  return encodeSegment(tables.flatMap(clearTable));
+}
+
 /** How many sequence numbers `attachBatch` may use. */
 export function attachLength(program: Program, obsolete: readonly string[]): number {
   return 2 + 2 * (program.tables.length + obsolete.length) + program.messages.length;
 }
 
-/**
- * The transaction that gives a program to a device. It replaces whatever the device had: the tables of the program
- * and those in `obsolete` are deleted and the new ones made in one commit, so that at no moment less is filtered.
- * @param obsolete kernel names of tables of this device that the program does not have.
- * @throws TapwallError LINK_NOT_FOUND when a rule names another link that is not in `facts.links`.
- */
+/** The transaction of `attachSegment` alone. */
 export function attachBatch(
   program: Program,
   facts: DeviceFacts,
   firstSequence: number,
   obsolete: readonly string[] = [],
 ): Batch {
-  const shape: Shape = { nameLength: Buffer.byteLength(facts.name), indexLength: String(facts.index).length };
-  const layout = preparedFor(program, shape);
-  const others = clearOthers(program, facts, obsolete);
-  let sequence = firstSequence + 1;
-  const head = others.map(({ request }) => encodeRequest(request, sequence++));
-  const bodyAt = head.reduce((length, part) => length + part.length, BEGIN.length);
-  const endAt = bodyAt + layout.bytes.length;
-  // Every byte is written below.
-  const bytes = Buffer.allocUnsafe(endAt + END.length);
-  bytes.set(BEGIN);
-  let offset = BEGIN.length;
-  for (const part of head) {
-    bytes.set(part, offset);
-    offset += part.length;
-  }
-  bytes.set(layout.bytes, bodyAt);
-  bytes.set(END, endAt);
-
-  fill(bytes.subarray(bodyAt, endAt), layout.pokes, facts);
-  const view = viewOf(bytes);
-  view.setUint32(SEQUENCE_AT, firstSequence, HOST_LITTLE_ENDIAN);
-  for (const start of layout.messages) {
-    view.setUint32(bodyAt + start + SEQUENCE_AT, sequence++, HOST_LITTLE_ENDIAN);
-  }
-  view.setUint32(endAt + SEQUENCE_AT, sequence, HOST_LITTLE_ENDIAN);
-  const labels =
-    others.length === 0 ? layout.labels : [...others.map(({ label }) => label), ...layout.labels];
-  return { bytes, firstSequence, labels };
-}
-
-/** Clears what the device has and the program does not make anew; most devices have nothing. */
-function clearOthers(program: Program, facts: DeviceFacts, obsolete: readonly string[]): Operation[] {
-  if (obsolete.length === 0) return [];
-  const own = new Set(program.tables.map((table) => deviceTableName(facts.index, table)));
-  return obsolete.filter((name) => !own.has(name)).flatMap(clearTable);
+  return encodeTransaction([attachSegment(program, facts, obsolete)], firstSequence);
 }
 
 /** The transaction that removes tables, whether they are there or not. */
 export function detachBatch(tables: readonly string[], firstSequence: number): Batch {
-  return encodeBatch(tables.flatMap(clearTable), firstSequence);
+  return encodeTransaction([detachSegment(tables)], firstSequence);
 }
 
 export function detachLength(tables: readonly string[]): number {

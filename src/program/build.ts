@@ -1,6 +1,4 @@
-import { createHash } from 'node:crypto';
 import { type Problem, SourceError, TapwallError } from '../error.js';
-import type { Attribute, LeafAttribute } from '../netlink/attribute.js';
 import { NLM_F_APPEND, NLM_F_CREATE } from '../netlink/constants.js';
 import { chainSchema, hookDevices } from '../nftables/chain.js';
 import {
@@ -14,12 +12,6 @@ import {
   NFT_MSG_NEWSET,
   NFT_MSG_NEWSETELEM,
   NFT_MSG_NEWTABLE,
-  NFTA_EXPR_DATA,
-  NFTA_EXPR_NAME,
-  NFTA_HOOK_DEV,
-  NFTA_LOG_PREFIX,
-  NFTA_RULE_EXPRESSIONS,
-  NFTA_TABLE_NAME,
   NFTA_TABLE_USERDATA,
 } from '../nftables/constants.js';
 import { objectSchema } from '../nftables/object.js';
@@ -28,6 +20,8 @@ import type { Ruleset } from '../nftables/ruleset.js';
 import { setSchema } from '../nftables/set.js';
 import { tableSchema } from '../nftables/table.js';
 import { elementMessages } from './elements.js';
+import { digestOf, firstDifference, linksIn } from './message.js';
+import { MessageBuilder } from './message-builder.js';
 import { deviceTableTemplate } from './name.js';
 import type { Program, ProgramMessage } from './program.js';
 import { recordTemplate } from './record.js';
@@ -40,7 +34,7 @@ import {
   ruleToInstall,
   setToInstall,
 } from './replay.js';
-import { equalTemplates, type Markers, Marking, openNest, type TemplateAttribute } from './template.js';
+import type { Markers } from './template.js';
 
 /** One compilation of a policy: what a scratch namespace held, and what stood for the device in it. */
 export interface Compilation {
@@ -48,96 +42,6 @@ export interface Compilation {
   markers: Markers;
   /** Milliseconds from before the policy was loaded to after it was dumped. */
   elapsedMs: number;
-}
-
-/** Turns what the kernel holds into what to send it, with slots for the device. */
-class Builder {
-  readonly messages: ProgramMessage[] = [];
-  readonly marking: Marking;
-
-  constructor(markers: Markers) {
-    this.marking = new Marking(markers);
-  }
-
-  add(
-    operation: number,
-    flags: number,
-    label: string,
-    table: string,
-    attributes: readonly Attribute[],
-  ): void {
-    this.messages.push({
-      operation,
-      flags,
-      label,
-      attributes: attributes.map((attribute) => this.#template(attribute, operation, table)),
-    });
-  }
-
-  #template(attribute: Attribute, operation: number, table: string): TemplateAttribute {
-    // The table's name is attribute 1 of every nf_tables object.
-    if (attribute.type === NFTA_TABLE_NAME) {
-      return { type: attribute.type, flags: attribute.flags, text: deviceTableTemplate(table) };
-    }
-    if (operation === NFT_MSG_NEWCHAIN && 'nested' in attribute) return this.#hook(attribute);
-    if (operation === NFT_MSG_NEWRULE && attribute.type === NFTA_RULE_EXPRESSIONS)
-      return this.#expressions(attribute);
-    return this.marking.mark(attribute);
-  }
-
-  /** In a hook the device's name is a string of its own length, not a padded field. */
-  #hook(hook: Attribute & { nested: Attribute[] }): TemplateAttribute {
-    return {
-      type: hook.type,
-      flags: hook.flags,
-      nested: hook.nested.map((attribute) =>
-        attribute.type === NFTA_HOOK_DEV && 'value' in attribute
-          ? this.marking.markText(attribute)
-          : this.marking.mark(attribute),
-      ),
-    };
-  }
-
-  /** Of all expressions only a log prefix holds a string whose length may change. */
-  #expressions(attribute: Attribute): TemplateAttribute {
-    if (!('nested' in attribute)) return this.marking.mark(attribute);
-    return {
-      type: attribute.type,
-      flags: attribute.flags,
-      nested: attribute.nested.map((expression) =>
-        isLog(expression) ? this.#log(expression) : this.marking.mark(expression),
-      ),
-    };
-  }
-
-  #log(expression: Attribute & { nested: Attribute[] }): TemplateAttribute {
-    return {
-      type: expression.type,
-      flags: expression.flags,
-      nested: expression.nested.map((part) => {
-        if (part.type !== NFTA_EXPR_DATA || !('value' in part)) return this.marking.mark(part);
-        const data = openNest(part);
-        if (!('nested' in data)) return this.marking.mark(part);
-        return {
-          type: part.type,
-          flags: part.flags,
-          nested: data.nested.map((inner) =>
-            inner.type === NFTA_LOG_PREFIX && 'value' in inner
-              ? this.marking.markText(inner)
-              : this.marking.mark(inner),
-          ),
-        };
-      }),
-    };
-  }
-}
-
-function isLog(expression: Attribute): expression is Attribute & { nested: Attribute[] } {
-  if (!('nested' in expression)) return false;
-  const name = expression.nested.find(
-    (part): part is LeafAttribute => part.type === NFTA_EXPR_NAME && 'value' in part,
-  );
-  return name !== undefined && Buffer.from(name.value).toString('latin1') === 'log\0';
 }
 
 /** What a policy may hold and tapwall can't give to each device on its own. Refused, never dropped silently. */
@@ -191,7 +95,7 @@ function rulesInOrder({ rules }: Ruleset, names: ChainNames): Ruleset['rules'] {
 }
 
 function buildMessages(policy: string, { ruleset, markers, elapsedMs }: Compilation): ProgramMessage[] {
-  const builder = new Builder(markers);
+  const builder = new MessageBuilder(markers, deviceTableTemplate);
   const names = anonymousChainNames(ruleset.chains);
   for (const { family: _, use: _use, handle: _handle, owner: _owner, userdata, ...table } of ruleset.tables) {
     builder.add(
@@ -228,7 +132,11 @@ function buildMessages(policy: string, { ruleset, markers, elapsedMs }: Compilat
     const elements = (list?.elements ?? []).map((element) =>
       elementToInstall(element, timeout, elapsedMs, names),
     );
-    for (const attributes of elementMessages(table, name, index + 1, elements, builder.marking)) {
+    for (const attributes of elementMessages(
+      { table: deviceTableTemplate(table), set: name, id: index + 1 },
+      elements,
+      builder.marking,
+    )) {
       builder.messages.push({
         operation: NFT_MSG_NEWSETELEM,
         flags: NLM_F_CREATE,
@@ -246,58 +154,6 @@ function buildMessages(policy: string, { ruleset, markers, elapsedMs }: Compilat
     builder.add(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, label, rule.table, ruleSchema.encode(rule));
   }
   return builder.messages;
-}
-
-/** The first message in which two compilations of one policy differ. */
-function firstDifference(a: readonly ProgramMessage[], b: readonly ProgramMessage[]): string | undefined {
-  for (let index = 0; index < Math.max(a.length, b.length); index++) {
-    const left = a[index];
-    const right = b[index];
-    if (!left || !right || left.label !== right.label || left.attributes.length !== right.attributes.length) {
-      return (left ?? right)?.label;
-    }
-    const equal = left.attributes.every((attribute, at) => {
-      const other = right.attributes[at];
-      return other !== undefined && equalTemplates(attribute, other);
-    });
-    if (!equal) return left.label;
-  }
-  return undefined;
-}
-
-function digestOf(messages: readonly ProgramMessage[]): string {
-  const hash = createHash('sha256');
-  const add = (attribute: TemplateAttribute): void => {
-    hash.update(`${attribute.type}:${attribute.flags}:`);
-    if ('value' in attribute) {
-      hash
-        .update(`v${attribute.value.length}:`)
-        .update(attribute.value)
-        .update(JSON.stringify(attribute.slots ?? []));
-    } else if ('text' in attribute) {
-      hash.update(`t${JSON.stringify(attribute.text)}`);
-    } else {
-      hash.update(`n${attribute.nested.length}:`);
-      attribute.nested.forEach(add);
-    }
-  };
-  for (const { operation, flags, attributes } of messages) {
-    hash.update(`m${operation}:${flags}:${attributes.length}:`);
-    attributes.forEach(add);
-  }
-  return hash.digest('hex').slice(0, 16);
-}
-
-function linksIn(messages: readonly ProgramMessage[]): string[] {
-  const links = new Set<string>();
-  const visit = (attribute: TemplateAttribute): void => {
-    if ('nested' in attribute) attribute.nested.forEach(visit);
-    else if ('slots' in attribute) {
-      for (const slot of attribute.slots ?? []) if (slot.kind === 'index' && slot.link) links.add(slot.link);
-    }
-  };
-  for (const { attributes } of messages) attributes.forEach(visit);
-  return [...links].sort();
 }
 
 /** Where two compilations with different markers differ in more than the markers. */

@@ -1,5 +1,6 @@
 import { MESSAGE_HEADER_LENGTH } from '../netlink/constants.js';
 import { parseMessages } from '../netlink/message.js';
+import type { Batch } from '../nftables/batch.js';
 import { attachBatch } from './attach.js';
 import { deviceTableName } from './name.js';
 import type { Program } from './program.js';
@@ -21,6 +22,18 @@ export interface Description {
   bytes: number;
 }
 
+/** The messages of a transaction, one by one. */
+export function describeBatch(batch: Batch): Description['messages'] {
+  const labels = ['BATCH_BEGIN', ...batch.labels, 'BATCH_END'];
+  let offset = 0;
+  return parseMessages(batch.bytes).map(({ payload }, index) => {
+    const end = offset + MESSAGE_HEADER_LENGTH + payload.length;
+    const hex = Buffer.from(batch.bytes.subarray(offset, end)).toString('hex');
+    offset = end;
+    return { label: labels[index] ?? '', hex };
+  });
+}
+
 /** @param listing what nft printed while `standIn` stood for the device. */
 export function describeProgram(
   program: Program,
@@ -28,14 +41,6 @@ export function describeProgram(
   listing: { text: string; standIn: string } | undefined,
 ): Description {
   const batch = attachBatch(program, facts, 1);
-  const labels = ['BATCH_BEGIN', ...batch.labels, 'BATCH_END'];
-  let offset = 0;
-  const messages = parseMessages(batch.bytes).map(({ payload }, index) => {
-    const end = offset + MESSAGE_HEADER_LENGTH + payload.length;
-    const hex = Buffer.from(batch.bytes.subarray(offset, end)).toString('hex');
-    offset = end;
-    return { label: labels[index] ?? '', hex };
-  });
   return {
     policy: program.policy,
     digest: program.digest,
@@ -43,7 +48,7 @@ export function describeProgram(
     index: facts.index,
     tables: program.tables.map((table) => deviceTableName(facts.index, table)),
     listing: listing ? nameDevice(listing, facts) : '',
-    messages,
+    messages: describeBatch(batch),
     bytes: batch.bytes.length,
   };
 }

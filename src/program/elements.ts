@@ -11,8 +11,7 @@ import {
   NFTA_SET_ELEM_LIST_TABLE,
 } from '../nftables/constants.js';
 import { elementSchema, type SetElement } from '../nftables/element.js';
-import { deviceTableTemplate } from './name.js';
-import type { FixedSlot } from './slot.js';
+import type { FixedSlot, TextPart } from './slot.js';
 import type { Marking, TemplateAttribute } from './template.js';
 
 /**
@@ -81,9 +80,7 @@ function compareElements(a: MarkedElement, b: MarkedElement): number {
 
 /** The NEWSETELEM messages for one set, each within what one attribute can hold. */
 export function elementMessages(
-  table: string,
-  set: string,
-  setId: number,
+  { table, set, id }: { table: TextPart[]; set: string; id: number },
   elements: readonly SetElement[],
   marking: Marking,
 ): TemplateAttribute[][] {
@@ -98,9 +95,9 @@ export function elementMessages(
     lists.at(-1)?.push(element.template);
   }
   return lists.map((nested) => [
-    { type: NFTA_SET_ELEM_LIST_TABLE, flags: 0, text: deviceTableTemplate(table) },
+    { type: NFTA_SET_ELEM_LIST_TABLE, flags: 0, text: table },
     leaf(NFTA_SET_ELEM_LIST_SET, cString(set)),
-    leaf(NFTA_SET_ELEM_LIST_SET_ID, be32(setId)),
+    leaf(NFTA_SET_ELEM_LIST_SET_ID, be32(id)),
     { type: NFTA_SET_ELEM_LIST_ELEMENTS, flags: 0, nested },
   ]);
 }

@@ -132,7 +132,7 @@ export function elementToInstall(
   return result;
 }
 
-function expressionToInstall(expression: Expression, names: ChainNames): Expression {
+export function expressionToInstall(expression: Expression, names: ChainNames): Expression {
   const { name, data } = expression;
   if (!data) return expression;
   switch (name) {
@@ -150,7 +150,7 @@ function expressionToInstall(expression: Expression, names: ChainNames): Express
 }
 
 /** Rewrites one attribute somewhere inside nests, and what is around it with the new length. */
-function rewrite(
+export function rewrite(
   data: Uint8Array,
   path: readonly number[],
   change: (inner: LeafAttribute) => Uint8Array,

@@ -3,95 +3,95 @@
  * goes on losing events without a word until the queue has been read to its end (netlink_overrun(), captured on 6.18).
  */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import { bind, guard, guardAll, plan, Rig } from './support.js';
+import { bind, underEach } from './support.js';
 
-test('a device whose events were lost is found, with all that is there read once', () => {
-  const rig = Rig.started(guardAll());
+underEach('a device whose events were lost is found, with all that is there read once', (the) => {
+  const rig = the.started(the.guardAll());
   rig.addDevice('macvtap0');
-  rig.loop.step(0);
+  rig.step();
   rig.events();
   rig.transactions();
   rig.kernel.loseEvents();
   rig.addDevice('macvtap1');
-  rig.loop.step(0);
+  rig.step();
   assert.deepEqual(rig.events(), ['overflow', 'attached macvtap1 3 guard new']);
-  assert.equal(rig.transactions().length, 1);
+  assert.equal(rig.transactions().length, the.stepsTo('macvtap1'));
   rig.addDevice('macvtap2');
-  rig.loop.step(0);
+  rig.step();
   assert.deepEqual(rig.events(), ['attached macvtap2 4 guard new']);
 });
 
-test('a device that vanished meanwhile is detached', () => {
-  const rig = Rig.started(guardAll());
+underEach('a device that vanished meanwhile is detached', (the) => {
+  const rig = the.started(the.guardAll());
   rig.addDevice('macvtap0');
   rig.addDevice('macvtap1');
-  rig.loop.step(0);
+  rig.step();
   rig.events();
   rig.kernel.loseEvents();
   rig.kernel.removeLink('macvtap0');
-  rig.loop.step(0);
-  assert.deepEqual(rig.events(), ['overflow', 'detached macvtap0 2 gone tapwall.2.guard']);
-  assert.deepEqual(rig.installed(), ['tapwall.3.guard guard macvtap1']);
+  rig.step();
+  assert.deepEqual(rig.events(), ['overflow', 'detached macvtap0 2 gone']);
+  assert.deepEqual(rig.installed(), ['3 guard macvtap1']);
 });
 
-test('what changed meanwhile is brought in line: name, alias, prefix', () => {
-  const rig = Rig.started(plan([guard], [bind('guard', { alias: 'vm*' })]));
+underEach('what changed meanwhile is brought in line: name, alias, prefix', (the) => {
+  const rig = the.started(the.plan([the.guard], [bind('guard', { alias: 'vm*' })]));
   for (const name of ['macvtap0', 'macvtap1', 'macvtap2', 'macvtap3']) {
     rig.addDevice(name, name === 'macvtap1' ? {} : { alias: 'vm' });
   }
-  rig.loop.step(0);
+  rig.step();
   rig.events();
   rig.kernel.loseEvents();
   rig.kernel.updateLink('macvtap0', { name: 'macvtap9' });
   rig.kernel.updateLink('macvtap1', { alias: 'vm', up: true });
   rig.kernel.updateLink('macvtap2', { alias: '', up: true });
   rig.kernel.updateLink('macvtap3', { name: 'mine3' });
-  rig.loop.step(0);
+  rig.step();
   assert.deepEqual(rig.events(), [
     'overflow',
-    'attached macvtap9 2 guard replaced',
+    ...(the.movesOnRename('macvtap0', 'macvtap9') ? ['attached macvtap9 2 guard replaced'] : []),
     'attached macvtap1 3 guard new',
-    'detached macvtap2 4 unbound tapwall.4.guard',
-    'unmatched macvtap2 4',
-    'detached mine3 5 unbound tapwall.5.guard',
+    'detached macvtap2 4 unbound',
+    'unmatched macvtap2 4 closed',
+    'detached mine3 5 unbound',
   ]);
-  assert.deepEqual(rig.installed(), ['tapwall.2.guard guard macvtap9', 'tapwall.3.guard guard macvtap1']);
+  assert.deepEqual(rig.installed(), ['2 guard macvtap9', '3 guard macvtap1']);
 });
 
-test('an old name that was queued before the loss does not come back', () => {
-  const rig = Rig.started(guardAll());
+underEach('an old name that was queued before the loss does not come back', (the) => {
+  const rig = the.started(the.guardAll());
   rig.addDevice('macvtap0');
-  rig.loop.step(0);
+  rig.step();
   rig.events();
   rig.kernel.updateLink('macvtap0', { name: 'macvtap1' });
   rig.kernel.loseEvents();
   rig.kernel.updateLink('macvtap1', { name: 'macvtap2' });
-  rig.loop.step(0);
-  assert.deepEqual(rig.events(), ['overflow', 'attached macvtap2 2 guard replaced']);
-  assert.deepEqual(rig.installed(), ['tapwall.2.guard guard macvtap2']);
+  rig.step();
+  const moved = the.movesOnRename('macvtap0', 'macvtap2') ? ['attached macvtap2 2 guard replaced'] : [];
+  assert.deepEqual(rig.events(), ['overflow', ...moved]);
+  assert.deepEqual(rig.installed(), ['2 guard macvtap2']);
 });
 
-test('a device that was queued before the loss and is gone does not come back', () => {
-  const rig = Rig.started(guardAll());
+underEach('a device that was queued before the loss and is gone does not come back', (the) => {
+  const rig = the.started(the.guardAll());
   rig.addDevice('macvtap0');
   rig.kernel.loseEvents();
   rig.kernel.removeLink('macvtap0');
-  rig.loop.step(0);
+  rig.step();
   assert.deepEqual(rig.events(), ['overflow']);
   assert.deepEqual(rig.installed(), []);
 });
 
-test('what happens while everything is read again is not lost', () => {
-  const rig = Rig.started(guardAll());
+underEach('what happens while everything is read again is not lost', (the) => {
+  const rig = the.started(the.guardAll());
   rig.addDevice('macvtap0');
   rig.kernel.loseEvents();
   rig.addDevice('macvtap1');
   rig.onEvent = (event) => {
     if (event.event === 'attached' && event.device === 'macvtap1') rig.addDevice('macvtap2');
   };
-  rig.loop.step(0);
-  rig.loop.step(0);
+  rig.step();
+  rig.step();
   assert.deepEqual(rig.events(), [
     'overflow',
     'attached macvtap0 2 guard new',
@@ -100,8 +100,8 @@ test('what happens while everything is read again is not lost', () => {
   ]);
 });
 
-test('events that are lost again while everything is read are no less found', () => {
-  const rig = Rig.started(guardAll());
+underEach('events that are lost again while everything is read are no less found', (the) => {
+  const rig = the.started(the.guardAll());
   rig.addDevice('macvtap0');
   rig.kernel.loseEvents();
   rig.onEvent = (event) => {
@@ -109,7 +109,7 @@ test('events that are lost again while everything is read are no less found', ()
     rig.kernel.loseEvents();
     rig.addDevice('macvtap1');
   };
-  rig.loop.step(0);
+  rig.step();
   assert.deepEqual(rig.events(), [
     'overflow',
     'attached macvtap0 2 guard new',
@@ -118,13 +118,13 @@ test('events that are lost again while everything is read are no less found', ()
   ]);
 });
 
-test('tables that somebody else deleted meanwhile come back', () => {
-  const rig = Rig.started(guardAll());
+underEach('tables that somebody else deleted meanwhile come back', (the) => {
+  const rig = the.started(the.guardAll());
   rig.addDevice('macvtap0');
-  rig.loop.step(0);
+  rig.step();
   rig.events();
   rig.flushRuleset();
   rig.kernel.loseEvents();
-  rig.loop.step(0);
+  rig.step();
   assert.deepEqual(rig.events(), ['overflow', 'attached macvtap0 2 guard new']);
 });

@@ -1,35 +1,36 @@
 /** What the loop finds at its start, from its predecessor, from hands and from strangers. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import { FakeKernel } from '#src/kernel/fake.js';
+import type { FakeKernel } from '#src/kernel/fake.js';
+import { indexesBySet } from './state.js';
 import {
   addForeignTables,
   attachByHand,
   bind,
+  type Case,
   deleteTables,
-  guard,
-  guardAll,
-  plan,
+  fileSettings,
+  inlineSettings,
+  operations,
   program,
-  Rig,
+  underEach,
 } from './support.js';
 
 /** A kernel that an agent left with a policy on each of its devices. */
-function leftBehind(devices: readonly string[], before = guardAll()): FakeKernel {
-  const rig = new Rig(before);
+function leftBehind(the: Case, devices: readonly string[], before = the.guardAll()): FakeKernel {
+  const rig = the.rig(before);
   for (const name of devices) rig.addDevice(name);
-  rig.loop.start();
+  rig.start();
   rig.loop.stop({ detach: false });
   rig.transactions();
   return rig.kernel;
 }
 
-test('what is up to date is kept, and nothing is sent', () => {
-  const kernel = leftBehind(['macvtap0', 'macvtap1']);
+underEach('what is up to date is kept, and nothing is sent', (the) => {
+  const kernel = leftBehind(the, ['macvtap0', 'macvtap1']);
   const tables = kernel.tables();
   const generation = kernel.generation();
-  const rig = new Rig(guardAll(), kernel);
-  rig.loop.start();
+  const rig = the.rig(the.guardAll(), kernel);
+  rig.start();
   assert.deepEqual(rig.events(), [
     'attached macvtap0 2 guard kept',
     'attached macvtap1 3 guard kept',
@@ -40,167 +41,238 @@ test('what is up to date is kept, and nothing is sent', () => {
   assert.deepEqual(kernel.tables(), tables);
   // It is known as its own from now on.
   kernel.removeLink('macvtap0');
-  rig.loop.step(0);
-  assert.deepEqual(rig.events(), ['detached macvtap0 2 gone tapwall.2.guard']);
+  rig.step();
+  assert.deepEqual(rig.events(), ['detached macvtap0 2 gone']);
 });
 
-test('another version of the policy replaces what is there in one transaction', () => {
-  const kernel = leftBehind(['macvtap0'], plan([program('guard', { rules: 3 })], [bind('guard')]));
-  const rig = new Rig(guardAll(), kernel);
-  rig.loop.start();
-  assert.deepEqual(rig.events(), ['attached macvtap0 2 guard replaced', 'ready 1/1']);
-  assert.equal(rig.transactions().length, 1);
-  assert.deepEqual(
-    kernel.tables().flatMap(({ chains }) => chains.map(({ rules }) => rules.length)),
-    [1, 1],
-  );
+underEach(
+  'another version of the policy replaces what is there in one transaction',
+  (the) => {
+    const kernel = leftBehind(
+      the,
+      ['macvtap0'],
+      the.plan([the.policy('guard', { rules: 3 })], [bind('guard')]),
+    );
+    const rig = the.rig(the.guardAll(), kernel);
+    rig.start();
+    assert.deepEqual(rig.events(), ['attached macvtap0 2 guard replaced', 'ready 1/1']);
+    assert.equal(rig.transactions().length, 1);
+    const own = kernel.tables().filter(({ name }) => name !== 'tapwall');
+    assert.deepEqual(
+      own.flatMap(({ chains }) => chains.map(({ rules }) => rules.length)),
+      [1, 1],
+    );
+  },
+  fileSettings,
+);
+
+underEach(
+  'another version of an inline policy replaces its rules in one transaction, and no device is touched',
+  (the) => {
+    const before = the.plan([the.policy('guard', { rules: 3 }), the.web], [bind('guard')]);
+    const kernel = leftBehind(the, ['macvtap0', 'macvtap9'], before);
+    const elements = indexesBySet(kernel);
+    const rig = the.rig(the.plan([the.guard, the.web], [bind('guard')]), kernel);
+    rig.start();
+    // The devices have what they had: that is all there is to say of them.
+    assert.deepEqual(rig.events(), [
+      'attached macvtap0 2 guard kept',
+      'attached macvtap9 3 guard kept',
+      'ready 2/2',
+    ]);
+    assert.deepEqual(rig.transactions().map(operations), [
+      ['ingress', 'egress']
+        .flatMap((word) => [`DELRULE tapwall policy.guard.${word}.rules`])
+        .concat(['ingress', 'egress'].flatMap((word) => [`NEWRULE tapwall policy.guard.${word}.rules`])),
+    ]);
+    assert.deepEqual(indexesBySet(kernel), elements);
+  },
+  inlineSettings,
+);
+
+underEach(
+  'a table that was left for another name of the device is replaced',
+  (the) => {
+    const kernel = leftBehind(the, ['macvtap0']);
+    kernel.updateLink('macvtap0', { name: 'macvtap1' });
+    const rig = the.rig(the.guardAll(), kernel);
+    rig.start();
+    assert.deepEqual(rig.events(), ['attached macvtap1 2 guard replaced', 'ready 1/1']);
+    assert.deepEqual(rig.installed(), ['2 guard macvtap1']);
+  },
+  fileSettings,
+);
+
+underEach('hooks that were left for another name of a device are moved', (the) => {
+  for (const [from, to] of [
+    ['macvtap0', 'macvtap1'],
+    ['macvtap0', 'macvtap9'],
+    ['macvtap9', 'macvtap0'],
+    ['macvtap9', 'macvtap8'],
+  ] as const) {
+    const kernel = leftBehind(the, [from]);
+    kernel.updateLink(from, { name: to });
+    const rig = the.rig(the.guardAll(), kernel);
+    // That every device is behind the door, and no hook stands on another name, is seen to at every start.
+    rig.start();
+    assert.deepEqual(rig.installed(), [`2 guard ${to}`]);
+    assert.deepEqual(kernel.refusals, []);
+  }
 });
 
-test('a table that was left for another name of the device is replaced', () => {
-  const kernel = leftBehind(['macvtap0']);
-  kernel.updateLink('macvtap0', { name: 'macvtap1' });
-  const rig = new Rig(guardAll(), kernel);
-  rig.loop.start();
-  assert.deepEqual(rig.events(), ['attached macvtap1 2 guard replaced', 'ready 1/1']);
-  assert.deepEqual(rig.installed(), ['tapwall.2.guard guard macvtap1']);
-});
+underEach(
+  'of two tables one is missing: both are made anew',
+  (the) => {
+    const both = the.plan([the.policy('both', { tables: ['in', 'out'] })], [bind('both')]);
+    const kernel = leftBehind(the, ['macvtap0'], both);
+    deleteTables(kernel, 'tapwall.2.in');
+    const rig = the.rig(both, kernel);
+    rig.start();
+    assert.deepEqual(rig.events(), ['attached macvtap0 2 both replaced', 'ready 1/1']);
+    assert.deepEqual(rig.installed(), ['2 both macvtap0']);
+    assert.equal(kernel.tables().length, 3);
+  },
+  fileSettings,
+);
 
-test('of two tables one is missing: both are made anew', () => {
-  const both = plan([program('both', { tables: ['in', 'out'] })], [bind('both')]);
-  const kernel = leftBehind(['macvtap0'], both);
-  deleteTables(kernel, 'tapwall.2.in');
-  const rig = new Rig(both, kernel);
-  rig.loop.start();
-  assert.deepEqual(rig.events(), ['attached macvtap0 2 both replaced', 'ready 1/1']);
-  assert.deepEqual(rig.installed(), ['tapwall.2.in both macvtap0', 'tapwall.2.out both macvtap0']);
-});
-
-test('tables of devices that are gone are removed', () => {
-  const kernel = leftBehind(['macvtap0', 'macvtap1']);
+underEach('tables of devices that are gone are removed', (the) => {
+  const kernel = leftBehind(the, ['macvtap0', 'macvtap1']);
   kernel.removeLink('macvtap0');
   kernel.addLink({ name: 'macvtap0', kind: 'macvtap' });
-  const rig = new Rig(guardAll(), kernel);
-  rig.loop.start();
+  const rig = the.rig(the.guardAll(), kernel);
+  rig.start();
   assert.deepEqual(rig.events(), [
     'attached macvtap1 3 guard kept',
     'attached macvtap0 4 guard new',
-    'detached macvtap0 2 stale tapwall.2.guard',
+    // Only a table of its own says what it was called.
+    the.setting.kind === 'file' ? 'detached macvtap0 2 stale' : 'detached interface 2 2 stale',
     'ready 2/2',
   ]);
-  assert.deepEqual(rig.installed(), ['tapwall.3.guard guard macvtap1', 'tapwall.4.guard guard macvtap0']);
+  assert.deepEqual(rig.installed(), ['3 guard macvtap1', '4 guard macvtap0']);
 });
 
-test('what an agent left on a device that no binding matches any more is removed', () => {
-  const kernel = leftBehind(['macvtap0']);
-  const rig = new Rig(plan([guard], []), kernel);
-  rig.loop.start();
-  assert.deepEqual(rig.events(), [
-    'detached macvtap0 2 unbound tapwall.2.guard',
-    'unmatched macvtap0 2',
-    'ready 0/1',
-  ]);
+underEach('what an agent left on a device that no binding matches any more is removed', (the) => {
+  const kernel = leftBehind(the, ['macvtap0']);
+  const rig = the.rig(the.plan([the.guard], []), kernel);
+  rig.start();
+  assert.deepEqual(rig.events(), ['detached macvtap0 2 unbound', 'unmatched macvtap0 2 closed', 'ready 0/1']);
   assert.deepEqual(rig.installed(), []);
 });
 
-test('what an agent left on a device outside the prefixes is removed, and the device left alone', () => {
-  const kernel = leftBehind(['macvtap0']);
-  kernel.updateLink('macvtap0', { name: 'mine0' });
-  const rig = new Rig(guardAll(), kernel);
-  rig.loop.start();
-  assert.deepEqual(rig.events(), ['detached mine0 2 unbound tapwall.2.guard', 'ready 0/0']);
-  assert.deepEqual(rig.installed(), []);
-});
+underEach(
+  'what an agent left on a device outside the prefixes is removed, and the device left alone',
+  (the) => {
+    const kernel = leftBehind(the, ['macvtap0']);
+    kernel.updateLink('macvtap0', { name: 'mine0' });
+    const rig = the.rig(the.guardAll(), kernel);
+    rig.start();
+    assert.deepEqual(rig.events(), ['detached mine0 2 unbound', 'ready 0/0']);
+    assert.deepEqual(rig.installed(), []);
+  },
+);
 
-test('tables of others stay, whatever their names', () => {
-  const kernel = new FakeKernel();
-  const foreign = ['filter', 'tapwall', 'tapwall.2', 'tapwall.2.mine', 'tapwall.7.guard', 'tapwall.x.guard'];
+underEach('tables of others stay, whatever their names', (the) => {
+  const kernel = the.kernel();
+  const foreign = ['filter', 'tapwall.2', 'tapwall.2.mine', 'tapwall.7.guard', 'tapwall.x.guard'];
   addForeignTables(kernel, ...foreign);
-  const rig = new Rig(guardAll(), kernel);
+  const rig = the.rig(the.guardAll(), kernel);
   rig.addDevice('macvtap0');
-  rig.loop.start();
-  assert.deepEqual(rig.installed(), [...foreign, 'tapwall.2.guard guard macvtap0'].sort());
+  rig.start();
+  assert.deepEqual(rig.installed(), ['2 guard macvtap0', ...foreign.sort()]);
   kernel.removeLink('macvtap0');
-  rig.loop.step(0);
+  rig.step();
   kernel.loseEvents();
-  rig.loop.step(0);
-  rig.loop.reload(guardAll());
+  rig.step();
+  rig.reload(the.guardAll());
   rig.loop.stop({ detach: true });
   assert.deepEqual(rig.installed(), [...foreign].sort());
 });
 
-test('an attachment made by hand stays on a device that no binding matches', () => {
-  const kernel = new FakeKernel();
-  const rig = new Rig(plan([guard], []), kernel);
+underEach('somebody else’s table of the shared one’s name is left alone, and no agent starts', (the) => {
+  const kernel = the.kernel();
+  addForeignTables(kernel, 'tapwall');
+  const tables = kernel.tables();
+  const rig = the.rig(the.guardAll(), kernel);
   rig.addDevice('macvtap0');
-  attachByHand(kernel, 'macvtap0', program('by-hand'));
-  rig.loop.start();
+  assert.throws(() => rig.loop.start(), { code: 'FOREIGN_TABLE' });
+  assert.deepEqual(kernel.tables(), tables);
+});
+
+underEach('an attachment made by hand stays on a device that no binding matches', (the) => {
+  const kernel = the.kernel();
+  const rig = the.rig(the.plan([the.guard], []), kernel);
+  rig.addDevice('macvtap0');
+  attachByHand(kernel, 'macvtap0', program('mine'));
+  rig.start();
+  // Its own tables filter it, so the door lets it pass.
+  assert.deepEqual(rig.installed(), ['2 by-hand/mine macvtap0']);
+  rig.transactions();
   kernel.updateLink('macvtap0', { up: true });
-  rig.loop.step(0);
-  rig.loop.reload(plan([guard], []));
+  rig.step();
+  rig.reload(the.plan([the.guard], []));
   assert.deepEqual(rig.events(), ['ready 0/1', 'reloaded']);
+  assert.deepEqual(rig.transactions(), []);
   rig.loop.stop({ detach: true });
   assert.deepEqual(rig.events(), ['stopped 0']);
-  assert.deepEqual(rig.transactions(), []);
-  assert.deepEqual(rig.installed(), ['tapwall.2.guard by-hand macvtap0']);
+  assert.deepEqual(rig.installed(), ['2 -/mine macvtap0']);
 });
 
-test('an attachment made by hand goes with its device', () => {
-  const kernel = new FakeKernel();
-  const rig = new Rig(plan([guard], []), kernel);
+underEach('an attachment made by hand goes with its device', (the) => {
+  const kernel = the.kernel();
+  const rig = the.rig(the.plan([the.guard], []), kernel);
   rig.addDevice('macvtap0');
-  attachByHand(kernel, 'macvtap0', program('by-hand'));
-  rig.loop.start();
+  attachByHand(kernel, 'macvtap0', program('mine'));
+  rig.start();
   kernel.removeLink('macvtap0');
-  rig.loop.step(0);
-  assert.deepEqual(rig.events(), ['ready 0/1', 'detached macvtap0 2 gone tapwall.2.guard']);
+  rig.step();
+  assert.deepEqual(rig.events(), ['ready 0/1', 'detached macvtap0 2 gone']);
 });
 
-test('an attachment made by hand is replaced where a binding matches, be it the same policy', () => {
-  for (const byHand of [guard, program('by-hand', { tables: ['other'] })]) {
-    const kernel = new FakeKernel();
-    const rig = new Rig(guardAll(), kernel);
+underEach('an attachment made by hand is replaced where a binding matches, be it the same policy', (the) => {
+  for (const byHand of [program('guard'), program('mine', { tables: ['other'] })]) {
+    const kernel = the.kernel();
+    const rig = the.rig(the.guardAll(), kernel);
     rig.addDevice('macvtap0');
     attachByHand(kernel, 'macvtap0', byHand);
-    rig.loop.start();
+    rig.start();
     assert.deepEqual(rig.events(), ['attached macvtap0 2 guard replaced', 'ready 1/1']);
-    assert.equal(rig.transactions().length, 1);
-    assert.deepEqual(rig.installed(), ['tapwall.2.guard guard macvtap0']);
+    assert.deepEqual(rig.installed(), ['2 guard macvtap0']);
     rig.loop.stop({ detach: true });
     assert.deepEqual(rig.installed(), []);
   }
 });
 
-test('an attachment made by hand is replaced when a binding comes to match', () => {
-  const kernel = new FakeKernel();
-  const rig = new Rig(plan([guard], [bind('guard', { alias: 'vm' })]), kernel);
+underEach('an attachment made by hand is replaced when a binding comes to match', (the) => {
+  const kernel = the.kernel();
+  const rig = the.rig(the.plan([the.guard], [bind('guard', { alias: 'vm' })]), kernel);
   rig.addDevice('macvtap0');
-  attachByHand(kernel, 'macvtap0', program('by-hand', { tables: ['other'] }));
-  rig.loop.start();
+  attachByHand(kernel, 'macvtap0', program('mine', { tables: ['other'] }));
+  rig.start();
   rig.events();
   kernel.updateLink('macvtap0', { alias: 'vm', up: true });
-  rig.loop.step(0);
+  rig.step();
   assert.deepEqual(rig.events(), ['attached macvtap0 2 guard replaced']);
-  assert.deepEqual(rig.installed(), ['tapwall.2.guard guard macvtap0']);
+  assert.deepEqual(rig.installed(), ['2 guard macvtap0']);
 });
 
-test('an attachment made by hand outside the prefixes stays', () => {
-  const kernel = new FakeKernel();
-  const rig = new Rig(guardAll(), kernel);
+underEach('an attachment made by hand outside the prefixes stays', (the) => {
+  const kernel = the.kernel();
+  const rig = the.rig(the.guardAll(), kernel);
   rig.addDevice('mine0');
-  attachByHand(kernel, 'mine0', program('by-hand'));
-  rig.loop.start();
+  attachByHand(kernel, 'mine0', program('mine'));
+  rig.start();
   rig.loop.stop({ detach: true });
   assert.deepEqual(rig.events(), ['ready 0/0', 'stopped 0']);
-  assert.deepEqual(rig.installed(), ['tapwall.2.guard by-hand mine0']);
+  assert.deepEqual(rig.installed(), ['2 -/mine mine0']);
 });
 
-test('an attachment made by hand over the agent’s stays when the binding goes', () => {
-  const rig = Rig.started(guardAll());
+underEach('an attachment made by hand over the agent’s stays when the binding goes', (the) => {
+  const rig = the.started(the.guardAll());
   rig.addDevice('macvtap0');
-  rig.loop.step(0);
-  attachByHand(rig.kernel, 'macvtap0', program('by-hand', { tables: ['other'] }));
+  rig.step();
+  attachByHand(rig.kernel, 'macvtap0', program('mine', { tables: ['other'] }));
   rig.events();
-  rig.loop.reload(plan([guard], []));
+  rig.reload(the.plan([the.guard], []));
   assert.deepEqual(rig.events(), ['reloaded']);
-  assert.deepEqual(rig.installed(), ['tapwall.2.other by-hand macvtap0']);
+  assert.deepEqual(rig.installed(), ['2 by-hand/mine macvtap0']);
 });

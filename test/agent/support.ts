@@ -1,123 +1,164 @@
-/** Small programs and plans, and an agent's loop on a fake kernel. Nothing here reaches a real one. */
+/** An agent's loop on a fake kernel, under every placement. Nothing here reaches a real one. */
+import { test } from 'node:test';
 import type { AgentEvent } from '#src/agent/event.js';
 import { AgentLoop } from '#src/agent/loop.js';
 import { Hand } from '#src/agent/manual.js';
 import type { Plan } from '#src/agent/plan.js';
-import type { Binding } from '#src/config/configuration.js';
-import { FakeKernel, type FakeTable, type FakeTransaction } from '#src/kernel/fake.js';
+import type { Binding, Placement } from '#src/config/configuration.js';
+import { FakeKernel, type FakeTransaction } from '#src/kernel/fake.js';
 import type { NamespaceHandle, Waker } from '#src/kernel/kernel.js';
-import { encodeAttributes, leaf } from '#src/netlink/attribute.js';
+import { leaf, parseAttributes } from '#src/netlink/attribute.js';
 import { cString, host32 } from '#src/netlink/bytes.js';
 import { NETLINK_NETFILTER } from '#src/netlink/constants.js';
 import { encodeBatch } from '#src/nftables/batch.js';
-import { hookDevices } from '#src/nftables/chain.js';
-import {
-  NF_ACCEPT,
-  NF_DROP,
-  NF_NETDEV_EGRESS,
-  NF_NETDEV_INGRESS,
-  NFPROTO_NETDEV,
-  NFT_CHAIN_BASE,
-  NFT_MSG_DELTABLE,
-  NFT_MSG_NEWTABLE,
-  NFTA_TABLE_NAME,
-} from '#src/nftables/constants.js';
+import { NFT_MSG_DELTABLE, NFT_MSG_NEWTABLE, NFTA_TABLE_NAME } from '#src/nftables/constants.js';
 import { nftablesRequest } from '#src/nftables/message.js';
-import type { Ruleset } from '#src/nftables/ruleset.js';
-import { buildProgram } from '#src/program/build.js';
+import { encodeTransaction, transactionLength } from '#src/nftables/transaction.js';
+import { memberSegment } from '#src/program/member.js';
 import type { Program } from '#src/program/program.js';
-import { parseRecord } from '#src/program/record.js';
-import type { Markers } from '#src/program/template.js';
+import { program, type Sketch } from './program.js';
+import { COUNTERS, inline, sharedPlan, type TestPolicy } from './shared-plan.js';
+import { checkDoor, installed, numberIn, sharedTable } from './state.js';
 
-/** What a policy for tests is made of. */
-export interface Sketch {
-  /** One, named `guard`, unless given. */
-  tables?: string[];
-  /** Rules in each chain; another number is another version of the policy. */
-  rules?: number;
-  /** A link of the host that each rule names. */
-  link?: string;
-  /** A policy that every kernel refuses: it has a rule in a chain that it does not make. */
-  hopeless?: boolean;
-  /** What base chains do with what no rule decides. */
-  verdict?: typeof NF_ACCEPT | typeof NF_DROP;
+export { program } from './program.js';
+export { inline } from './shared-plan.js';
+
+/** Under what a test runs. */
+export interface Setting {
+  label: string;
+  placement: Placement;
+  /** Before Linux 6.16 hooks stand on devices and go with them. */
+  namesInAdvance: boolean;
+  /** Before Linux 6.3 no element can be destroyed that may not be there. */
+  destroys: boolean;
+  /** Whether policies are installed once, or as tables of each device. */
+  kind: 'inline' | 'file';
 }
 
-/** What a kernel would dump of the policy, loaded for the device of these markers. */
-function rulesetOf(sketch: Sketch, markers: Markers): Ruleset {
-  const { tables = ['guard'], rules = 1, hopeless = false, verdict = NF_ACCEPT } = sketch;
-  const ruleset: Ruleset = {
-    tables: [],
-    chains: [],
-    rules: [],
-    sets: [],
-    elements: [],
-    objects: [],
-    flowtables: 0,
-  };
-  const named = markers.links[0]?.index ?? markers.index;
-  const data = encodeAttributes([leaf(1, host32(named))]);
-  const family = NFPROTO_NETDEV;
-  for (const table of tables) {
-    ruleset.tables.push({ family, name: table, flags: 0, handle: 1n, use: 2 });
-    for (const [chain, number] of [
-      ['ingress', NF_NETDEV_INGRESS],
-      ['egress', NF_NETDEV_EGRESS],
-    ] as const) {
-      const hook = { number, priority: 0, devices: [{ name: markers.name }], device: markers.name };
-      const base = { type: 'filter', policy: verdict, flags: NFT_CHAIN_BASE, handle: 1n, use: 0 };
-      ruleset.chains.push({ family, table, name: chain, hook, ...base });
-      for (let count = 0; count < rules; count++) {
-        ruleset.rules.push({ family, table, chain, handle: 2n, expressions: [{ name: 'cmp', data }] });
-      }
-    }
-    if (hopeless) ruleset.rules.push({ family, table, chain: 'missing', expressions: [] });
-  }
-  return ruleset;
-}
+export const KERNELS = [
+  { placement: 'prefix', namesInAdvance: true, destroys: true, words: 'prefix' },
+  { placement: 'names', namesInAdvance: true, destroys: true, words: 'names' },
+  { placement: 'device', namesInAdvance: true, destroys: true, words: 'device' },
+  { placement: 'chain', namesInAdvance: true, destroys: true, words: 'chain' },
+  { placement: 'device', namesInAdvance: false, destroys: true, words: 'device, old kernel' },
+  { placement: 'chain', namesInAdvance: false, destroys: false, words: 'chain, old kernel' },
+] as const;
 
-/** A program as the compiler makes it: from two compilations with different markers. */
-export function program(policy: string, sketch: Sketch = {}): Program {
-  const link = sketch.link;
-  const [first, second] = [
-    { name: 'aaaaaaaaaaaaaaa', index: 0x01020304, other: 0x21222324 },
-    { name: 'bbbbbbbbbbbbbbb', index: 0x51525354, other: 0x61626364 },
-  ].map(({ name, index, other }) => {
-    const markers: Markers = { name, index, links: link === undefined ? [] : [{ name: link, index: other }] };
-    return { ruleset: rulesetOf(sketch, markers), markers, elapsedMs: 0 };
-  });
-  if (!first || !second) throw new Error('two compilations are what a program is made of');
-  return buildProgram(policy, `${policy}.nft`, first, second);
-}
+const KINDS = ['inline', 'file'] as const;
+
+export const SETTINGS: readonly Setting[] = KINDS.flatMap((kind) =>
+  KERNELS.map(({ words, ...kernel }) => ({ ...kernel, kind, label: `${words}, ${kind}` })),
+);
+
+/** The names that are hooked in advance under placement `names`. */
+const NAMES = new Set(['macvtap0', 'macvtap1', 'macvtap2', 'vm0']);
 
 export function bind(policy: string, selectors: Omit<Binding, 'policy' | 'location'> = {}): Binding {
   return { ...selectors, policy, location: { file: 'tapwall.yaml', line: 1, column: 1 } };
 }
 
-export const CLOSED = program('closed', { tables: ['closed'], verdict: NF_DROP });
-
-/** A plan with the programs of its bindings, each by its policy's name. */
-export function plan(
-  programs: readonly Program[],
-  bindings: readonly Binding[],
-  more: Partial<Plan> = {},
-): Plan {
-  return {
-    file: 'tapwall.yaml',
-    prefixes: ['macvtap'],
-    bindings,
-    programs: new Map(programs.map((one) => [one.policy, one])),
-    closed: CLOSED,
-    warnings: [],
-    ...more,
-  };
+/** Runs a test once for each setting. */
+export function underEach(name: string, run: (the: Case) => void, settings = SETTINGS): void {
+  for (const setting of settings) test(`${name} [${setting.label}]`, () => run(new Case(setting)));
 }
 
-export const guard = program('guard');
+export const inlineSettings = SETTINGS.filter(({ kind }) => kind === 'inline');
+export const fileSettings = SETTINGS.filter(({ kind }) => kind === 'file');
 
-/** Every macvtap gets the policy `guard`. */
-export function guardAll(more: Partial<Plan> = {}): Plan {
-  return plan([guard], [bind('guard')], more);
+/** One test under one setting: makes policies, plans and loops of its kind. */
+export class Case {
+  readonly setting: Setting;
+
+  constructor(setting: Setting) {
+    this.setting = setting;
+  }
+
+  policy(name: string, sketch: Sketch = {}): TestPolicy {
+    return this.setting.kind === 'file' ? program(name, sketch) : inline(name, { rules: sketch.rules ?? 1 });
+  }
+
+  get guard(): TestPolicy {
+    return this.policy('guard');
+  }
+
+  get web(): TestPolicy {
+    return this.policy('web', { rules: 2 });
+  }
+
+  /** The policy `guard`, as a file under any setting. */
+  readonly fileGuard = program('guard');
+
+  /** A file that every kernel refuses. */
+  get hopeless(): TestPolicy {
+    return program('hopeless', { hopeless: true });
+  }
+
+  plan(policies: readonly TestPolicy[], bindings: readonly Binding[], more: Partial<Plan> = {}): Plan {
+    const { placement, namesInAdvance, destroys } = this.setting;
+    return {
+      file: 'tapwall.yaml',
+      prefixes: ['macvtap'],
+      names: NAMES,
+      placement,
+      bindings,
+      unmatched: { action: 'drop' },
+      ...sharedPlan(policies),
+      keepsHooks: namesInAdvance,
+      destroys,
+      warnings: [],
+      ...more,
+    };
+  }
+
+  /** Every macvtap gets the policy `guard`. */
+  guardAll(more: Partial<Plan> = {}): Plan {
+    return this.plan([this.policy('guard')], [bind('guard')], more);
+  }
+
+  kernel(): FakeKernel {
+    return new FakeKernel({ namesInAdvance: this.setting.namesInAdvance });
+  }
+
+  rig(plan: Plan, kernel = this.kernel(), namespace?: NamespaceHandle): Rig {
+    return new Rig(plan, kernel, namespace);
+  }
+
+  /** A loop that has started, its first events and transactions forgotten. */
+  started(plan: Plan, kernel?: FakeKernel): Rig {
+    const rig = this.rig(plan, kernel);
+    rig.start();
+    rig.events();
+    rig.transactions();
+    return rig;
+  }
+
+  /** Whether a device of that name has hooks of its own, rather than any that stand for it in advance. */
+  hasOwnHooks(name: string): boolean {
+    const { placement } = this.setting;
+    return placement === 'device' || placement === 'chain' || (placement === 'names' && !NAMES.has(name));
+  }
+
+  /** Whether a device that gets another name needs anything: tables of its own, or hooks that do not follow. */
+  movesOnRename(from: string, to: string): boolean {
+    const { kind, placement, namesInAdvance } = this.setting;
+    if (kind === 'file') return true;
+    if (!namesInAdvance || placement === 'prefix') return false;
+    return this.hasOwnHooks(from) || this.hasOwnHooks(to);
+  }
+
+  /** The same for a device that is gone: before 6.16 its hooks have gone with it. */
+  stepsToRemove(name: string): number {
+    return this.setting.namesInAdvance ? this.stepsTo(name) : 1;
+  }
+
+  /**
+   * In how many transactions a device of that name, or several, are put behind the door: hooks that are added to
+   * chains which stand take one for each direction.
+   */
+  stepsTo(...names: string[]): number {
+    const second = names.some((name) => this.setting.placement !== 'chain' && this.hasOwnHooks(name));
+    return second ? 2 : 1;
+  }
 }
 
 /** An event in a line: what the tests assert. */
@@ -130,9 +171,9 @@ export function brief(event: AgentEvent): string {
       return `attached ${event.device} ${event.index} ${event.policy} ${how}`;
     }
     case 'detached':
-      return `detached ${event.device} ${event.index} ${event.reason} ${event.tables.join(',')}`;
+      return `detached ${event.device} ${event.index} ${event.reason}`;
     case 'unmatched':
-      return `unmatched ${event.device} ${event.index}`;
+      return `unmatched ${event.device} ${event.index} ${event.closed ? 'closed' : 'open'}`;
     case 'failed':
       return `failed ${event.device} ${event.index} ${event.policy} ${event.error.code} ${event.closed ? 'closed' : 'open'}`;
     case 'warning':
@@ -144,24 +185,11 @@ export function brief(event: AgentEvent): string {
   }
 }
 
-/** One line for each operation: `NEWCHAIN tapwall.2.guard ingress`. */
+/** One line for each operation: `NEWCHAIN tapwall.2.guard ingress`, `NEWSETELEM tapwall device.policy`. */
 export function operations(transaction: FakeTransaction | undefined): string[] {
-  return (transaction?.operations ?? []).map(({ operation, table, chain }) =>
-    [operation, table, chain].filter((word) => word !== undefined).join(' '),
+  return (transaction?.operations ?? []).map(({ operation, table, chain, set }) =>
+    [operation, table, chain, set].filter((word) => word !== undefined).join(' '),
   );
-}
-
-/** One line for each table, sorted: `tapwall.2.guard guard macvtap0`; without a record only its name. */
-export function installed(tables: readonly FakeTable[]): string[] {
-  return tables
-    .map(({ name, userdata, chains }) => {
-      const record = parseRecord(userdata);
-      if (!record) return name;
-      const devices = chains.flatMap(({ hook }) => (hook ? hookDevices(hook) : []));
-      const names = new Set(devices.map((device) => ('name' in device ? device.name : `${device.prefix}*`)));
-      return [name, record.policy, ...names].join(' ');
-    })
-    .sort();
 }
 
 /** An agent's loop on a fake kernel, and what it said. */
@@ -172,12 +200,14 @@ export class Rig {
   readonly loop: AgentLoop;
   /** Called with each event, as it is told: for what happens in the middle. */
   onEvent: (event: AgentEvent) => void = () => undefined;
+  #plan: Plan;
   readonly #events: AgentEvent[] = [];
 
-  constructor(plan: Plan, kernel = new FakeKernel(), namespace?: NamespaceHandle) {
+  constructor(plan: Plan, kernel: FakeKernel, namespace?: NamespaceHandle) {
     this.kernel = kernel;
     this.namespace = namespace;
     this.waker = kernel.createWaker();
+    this.#plan = plan;
     this.loop = new AgentLoop(plan, {
       kernel,
       namespace,
@@ -189,13 +219,26 @@ export class Rig {
     });
   }
 
-  /** A loop that has started, its first events and transactions forgotten. */
-  static started(plan: Plan, kernel?: FakeKernel): Rig {
-    const rig = new Rig(plan, kernel);
-    rig.loop.start();
-    rig.events();
-    rig.transactions();
-    return rig;
+  start(): void {
+    this.loop.start();
+    this.check();
+  }
+
+  /** Lets the loop handle what has happened, and sees to it that every device is behind the door then. */
+  step(): boolean {
+    const woken = this.loop.step(0);
+    this.check();
+    return woken;
+  }
+
+  reload(plan: Plan): void {
+    this.loop.reload(plan);
+    this.#plan = plan;
+    this.check();
+  }
+
+  check(): void {
+    checkDoor(this.kernel, this.#plan, this.namespace);
   }
 
   /** What was said since the last call. */
@@ -213,15 +256,46 @@ export class Rig {
     return this.kernel.transactions.splice(0);
   }
 
+  /** How many operations each has. */
+  lengths(): number[] {
+    return this.transactions().map((one) => one.operations.length);
+  }
+
+  /** One line for each device that is admitted or has tables: see `installed` of `state.ts`. */
   installed(): string[] {
-    return installed(this.kernel.tables(this.namespace));
+    return installed(this.kernel, this.namespace);
   }
 
   addDevice(
     name: string,
-    more: { mac?: string; alias?: string; parent?: string; index?: number } = {},
+    more: { mac?: string; alias?: string; parent?: string; index?: number; up?: boolean } = {},
   ): number {
     return this.kernel.addLink({ name, kind: 'macvtap', ...more }, this.namespace).index;
+  }
+
+  /** What frames of a device do: each counter has an element for it then. */
+  sendFrames(index: number): void {
+    this.#changeElements('join', COUNTERS, index);
+  }
+
+  /** What somebody does who takes from a device what admits it. */
+  removeElements(index: number): void {
+    this.#changeElements('leave', ['device.policy', 'mac.assigned'], index);
+  }
+
+  #changeElements(kind: 'join' | 'leave', sets: readonly string[], index: number): void {
+    const elements = (set: string) =>
+      sharedTable(this.kernel, this.namespace)?.sets.find((one) => one.name === set)?.elements ?? [];
+    const members = sets.map((set) => {
+      const known = elements(set).find(({ key }) => numberIn(key) === index)?.key;
+      const value = known && parseAttributes(known)[0]?.value;
+      return { set, key: value ?? new Uint8Array(host32(index)) };
+    });
+    const socket = this.kernel.openSocket({ protocol: NETLINK_NETFILTER, namespace: this.namespace });
+    const segments = [memberSegment(kind, members)];
+    socket.commitWith(transactionLength(segments), (sequence) => encodeTransaction(segments, sequence));
+    socket.close();
+    this.kernel.transactions.pop();
   }
 
   /** What `nft flush ruleset` does. */

@@ -65,7 +65,7 @@ test('the first binding that matches wins', () => {
 });
 
 test('only macvtap devices with one of the prefixes are looked at', () => {
-  const devices = { prefixes: ['macvtap', 'vm'] };
+  const devices = { prefixes: ['macvtap', 'vm'], names: [] };
   assert.ok(isSelected(devices, device));
   assert.ok(isSelected(devices, { ...device, name: 'vm' }));
   assert.ok(!isSelected(devices, { ...device, name: 'tap0' }));
@@ -135,6 +135,17 @@ test('no device reaches a binding that was refused as unreachable', () => {
         }
       },
     ),
+    { numRuns: 1000 },
+  );
+});
+
+test('that bindings are found by their MAC does not change which is the first', () => {
+  fc.assert(
+    fc.property(fc.array(selectors, { maxLength: 6 }), facts, (list, one) => {
+      const bindings = list.map((selection) => ({ ...selection, policy: 'p', location }));
+      const first = bindings.find((binding) => matchBinding([binding], one));
+      assert.equal(matchBinding(bindings, one), first);
+    }),
     { numRuns: 1000 },
   );
 });

@@ -10,7 +10,12 @@ import { brief, FILE, parse, problemsOf, withBindings, withPolicy } from './supp
 const COMPLETE = `# What the file of a small host looks like.
 devices:
   prefixes: [macvtap, vmtap]
+  names: ["macvtap{0..1}", "vmtap-{a,b}"]
+placement: names
+unmatched: legacy
 egress: optional
+sets:
+  dns: { type: ipv4_addr.inet_service, elements: [192.168.2.1 . 53, 10.0.0.0/8  .  53], timeout: 1h, size: 100 }
 policies:
   lan-guard:
     ingress: |
@@ -18,12 +23,14 @@ policies:
       ip saddr 192.168.0.0/16 drop
     egress: ip daddr $gateway accept
     default: accept
+    guards: [dhcp-server, arp, ip, ethertype]
+    limits: { broadcast: 100/second, egress-bytes: 10 mbytes/second burst 2 mbytes }
     variables: { gateway: 192.168.2.1, most: 5, lan: "{ 10.0.0.0/8, 192.168.0.0/16 }" }
   legacy:
     file: filters/macvtap.nft
     variables: { gateway: 192.168.2.1 }
 bindings:
-  - { mac: 52-54-00-AA-BB-CC, parent: enp88s0, policy: lan-guard }
+  - { mac: 52-54-00-AA-BB-CC, parent: enp88s0, policy: lan-guard, addresses: [192.0.2.7, "2001:db8::/64"] }
   - { device: "macvtap*", alias: "tenant/{a,b}-*", policy: legacy }
 `;
 
@@ -31,29 +38,54 @@ describe('a configuration that is right', () => {
   test('is read in full', () => {
     assert.deepEqual(parse(COMPLETE), {
       file: FILE,
-      devices: { prefixes: ['macvtap', 'vmtap'] },
+      devices: { prefixes: ['macvtap', 'vmtap'], names: ['macvtap0', 'macvtap1', 'vmtap-a', 'vmtap-b'] },
+      placement: 'names',
+      unmatched: { action: 'policy', policy: 'legacy' },
       egress: 'optional',
+      sets: new Map([
+        [
+          'dns',
+          {
+            name: 'dns',
+            type: 'ipv4_addr . inet_service',
+            elements: ['192.168.2.1 . 53', '10.0.0.0/8 . 53'],
+            flags: ['interval', 'timeout'],
+            timeout: '1h',
+            size: 100,
+            location: { file: FILE, line: 9, column: 3 },
+            elementLocations: [
+              { file: FILE, line: 9, column: 51 },
+              { file: FILE, line: 9, column: 69 },
+            ],
+          },
+        ],
+      ]),
       policies: new Map<string, unknown>([
         [
           'lan-guard',
           {
             kind: 'inline',
             name: 'lan-guard',
-            location: { file: FILE, line: 6, column: 3 },
+            location: { file: FILE, line: 11, column: 3 },
             ingress: {
               text: 'ip saddr $gateway accept\nip saddr 192.168.0.0/16 drop\n',
-              location: { file: FILE, line: 8, column: 7 },
+              location: { file: FILE, line: 13, column: 7 },
               sourceLine: '      ip saddr $gateway accept',
               verbatim: true,
             },
             egress: {
               text: 'ip daddr $gateway accept',
-              location: { file: FILE, line: 10, column: 13 },
+              location: { file: FILE, line: 15, column: 13 },
               sourceLine: '    egress: ip daddr $gateway accept',
               verbatim: true,
             },
             default: 'accept',
             variables: { gateway: '192.168.2.1', most: '5', lan: '{ 10.0.0.0/8, 192.168.0.0/16 }' },
+            guards: ['ethertype', 'arp-mac', 'arp-ip', 'ip4', 'ip6', 'dhcp-server'],
+            limits: {
+              broadcast: { unit: 'packets', amount: 100, seconds: 1, burst: 5 },
+              egressBytes: { unit: 'bytes', amount: 10 << 20, seconds: 1, burst: 2 << 20 },
+            },
           },
         ],
         [
@@ -61,9 +93,11 @@ describe('a configuration that is right', () => {
           {
             kind: 'file',
             name: 'legacy',
-            location: { file: FILE, line: 13, column: 3 },
+            location: { file: FILE, line: 20, column: 3 },
             file: '/etc/tapwall/filters/macvtap.nft',
             variables: { gateway: '192.168.2.1' },
+            guards: [],
+            limits: {},
           },
         ],
       ]),
@@ -71,14 +105,22 @@ describe('a configuration that is right', () => {
         {
           parent: 'enp88s0',
           mac: '52:54:00:aa:bb:cc',
+          addresses: [
+            { family: 4, bytes: Uint8Array.of(192, 0, 2, 7), prefixLength: 32 },
+            {
+              family: 6,
+              bytes: Uint8Array.of(0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
+              prefixLength: 64,
+            },
+          ],
           policy: 'lan-guard',
-          location: { file: FILE, line: 17, column: 5 },
+          location: { file: FILE, line: 24, column: 5 },
         },
         {
           device: 'macvtap*',
           alias: 'tenant/{a,b}-*',
           policy: 'legacy',
-          location: { file: FILE, line: 18, column: 5 },
+          location: { file: FILE, line: 25, column: 5 },
         },
       ],
       warnings: [],
@@ -92,7 +134,11 @@ describe('a configuration that is right', () => {
 
   test('gets libvirt’s names, a required egress hook and a closed default when it says nothing about them', () => {
     const configuration = parse(withPolicy('ingress: accept'));
-    assert.deepEqual(configuration.devices, { prefixes: ['macvtap'] });
+    assert.deepEqual(configuration.devices.prefixes, ['macvtap']);
+    assert.equal(configuration.devices.names.length, 8192);
+    assert.equal(configuration.placement, 'auto');
+    assert.deepEqual(configuration.unmatched, { action: 'drop' });
+    assert.deepEqual(configuration.sets, new Map());
     assert.equal(configuration.egress, 'required');
     const policy = configuration.policies.get('p');
     assert.equal(policy?.kind === 'inline' && policy.default, 'drop');
@@ -100,7 +146,7 @@ describe('a configuration that is right', () => {
 
   test('may name no prefixes and have no bindings', () => {
     const configuration = parse('devices: {}\npolicies: {}\nbindings: []\n');
-    assert.deepEqual(configuration.devices, { prefixes: ['macvtap'] });
+    assert.deepEqual(configuration.devices.prefixes, ['macvtap']);
     assert.deepEqual(configuration.bindings, []);
   });
 
@@ -133,6 +179,34 @@ describe('a configuration that is right', () => {
     assert.equal(policy.egress?.text, 'accept\n');
     assert.deepEqual(policy.egress?.location, { file: FILE, line: 4, column: 7 });
   });
+});
+
+test('a configuration with guards, sets and addresses, as a host has it, is right', () => {
+  const { policies, bindings, warnings } = parse(`
+devices:
+  prefixes: [macvtap]              # the names libvirt gives
+unmatched: drop                    # a device that no binding admits
+sets:
+  dns: { type: ipv4_addr, elements: [192.168.2.1, 192.168.2.53] }
+policies:
+  lan-guard:
+    guards: [mac, ip, arp, nd, dhcp-server, ra, ethertype, fragment]
+    ingress: |
+      ip saddr 192.168.2.1 accept
+      ip saddr 192.168.0.0/16 drop
+    egress: |
+      ip daddr @dns accept
+      ip daddr 192.168.0.0/16 drop
+    default: accept
+  legacy:
+    file: filtermacvtap.nft
+bindings:
+  - { alias: myvm, parent: enp88s0, policy: lan-guard, addresses: [203.0.113.7, "2001:db8::7"] }
+  - { device: "macvtap*", parent: enp88s0, policy: legacy }
+`);
+  assert.deepEqual(warnings, []);
+  assert.equal(policies.get('lan-guard')?.guards.length, 10);
+  assert.equal(bindings[0]?.addresses?.length, 2);
 });
 
 describe('a file that cannot be read', () => {

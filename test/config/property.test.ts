@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { parseConfiguration } from '#src/config/load.js';
 import { formatProblem, TapwallError } from '#src/error.js';
-import { renderInline } from '#src/policy/inline.js';
+import { prefixLengths, renderShared } from '#src/policy/shared.js';
 
 /** Whatever the text: a configuration, or an error whose every problem can be shown. Never anything else. */
 function assertCivil(text: string): void {
@@ -31,15 +31,23 @@ function assertCivil(text: string): void {
     }
     return;
   }
-  for (const policy of configuration.policies.values()) {
-    // What was accepted can be rendered: nothing is left to be found later.
-    if (policy.kind === 'inline') renderInline(policy, { hooks: { egress: true } });
-  }
+  // What was accepted can be rendered: nothing is left to be found later.
+  renderShared({
+    policies: [...configuration.policies.values()].map((policy, at) => ({ policy, mark: at + 2 })),
+    sets: [...configuration.sets.values()],
+    prefixLengths: prefixLengths(configuration.bindings),
+    hooks: { egress: true },
+  });
 }
 
 const VALID = `devices:
   prefixes: [macvtap]
+  names: ["macvtap{0..3}", "macvtap-{a,b}"]
+placement: auto
+unmatched: legacy
 egress: optional
+sets:
+  dns: { type: ipv4_addr . inet_service, elements: [10.0.0.0/8 . 53], flags: [interval], timeout: 1h, size: 9 }
 policies:
   lan-guard:
     ingress: &rules |
@@ -47,11 +55,13 @@ policies:
       ip saddr { 10.0.0.0/8, 192.168.0.0/16 } drop
     egress: *rules
     default: accept
+    guards: [clean-traffic, nd]
+    limits: { broadcast: 10/second, egress-bytes: 1 mbytes/second burst 9 kbytes }
     variables: { gateway: 192.168.2.1 }
   legacy:
     file: filters/macvtap.nft
 bindings:
-  - { mac: 52:54:00:aa:bb:cc, parent: enp88s0, policy: lan-guard }
+  - { mac: 52:54:00:aa:bb:cc, parent: enp88s0, policy: lan-guard, addresses: [192.0.2.7, "2001:db8::/64"] }
   - { device: "macvtap{1,2}*", alias: "[a-c]?*", policy: legacy }
 `;
 
@@ -110,10 +120,22 @@ test('a valid configuration with pieces cut out or put in is accepted or refused
 
 test('a value of any type in any place is refused in a civil way', () => {
   const root: unknown = {
-    devices: { prefixes: ['macvtap'] },
+    devices: { prefixes: ['macvtap'], names: ['macvtap0'] },
+    placement: 'auto',
+    unmatched: 'f',
     egress: 'required',
-    policies: { p: { ingress: 'accept', default: 'drop', variables: { a: 1 } }, f: { file: 'x' } },
-    bindings: [{ device: '*', policy: 'p' }],
+    sets: { s: { type: 'mark', elements: [1], flags: ['interval'], timeout: '1m', size: 5 } },
+    policies: {
+      p: {
+        ingress: 'accept',
+        default: 'drop',
+        variables: { a: 1 },
+        guards: ['ip'],
+        limits: { broadcast: '1/day' },
+      },
+      f: { file: 'x' },
+    },
+    bindings: [{ device: '*', policy: 'p', addresses: ['192.0.2.7'] }],
   };
   fc.assert(
     fc.property(fc.jsonValue({ maxDepth: 2 }), fc.infiniteStream(fc.nat({ max: 5 })), (value, choices) => {

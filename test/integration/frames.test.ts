@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Hand } from '#src/agent/manual.js';
+import { statusIn } from '#src/cli/list.js';
 import { BROADCAST } from '#src/demo/frame.js';
 import { LEGACY_FILE } from '#src/demo/scenario.js';
 import { GUARD, ONE_POLICY, withAgent, withFiles } from '../support/agent.js';
@@ -90,9 +90,7 @@ describe('real frames through real taps', () => {
             packet(b, world, gateway),
           ];
           assert.deepEqual(await fates(shots), [false, false, true, true]);
-          const hand = new Hand(kernel, lab.host.namespace);
-          const tables = hand.list().flatMap((status) => status.tables);
-          hand.close();
+          const tables = statusIn(kernel, lab.host.namespace).devices.flatMap((status) => status.tables);
           assert.deepEqual(tables, [`tapwall.${a.index}.filtermacvtap`, `tapwall.${b.index}.filtermacvtap`]);
         });
       });

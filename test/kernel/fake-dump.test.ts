@@ -15,7 +15,7 @@ import { dumpRequest, nftablesRequest, parseNftablesMessage } from '#src/nftable
 import { parseRuleset } from '#src/nftables/ruleset.js';
 import { tableSchema } from '#src/nftables/table.js';
 import { attachBatch, attachLength } from '#src/program/attach.js';
-import { program } from '../agent/support.js';
+import { program } from '../agent/program.js';
 import * as ask from './fake-requests.js';
 import { commit } from './fake-subject.js';
 

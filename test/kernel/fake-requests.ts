@@ -1,5 +1,5 @@
 /** nf_tables requests for the tests of the fake kernel, with the bytes that went to the real one. */
-import { encodeAttributes, leaf } from '#src/netlink/attribute.js';
+import { type Attribute, encodeAttributes, leaf } from '#src/netlink/attribute.js';
 import { be32, be64, cString } from '#src/netlink/bytes.js';
 import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '#src/netlink/constants.js';
 import type { Request } from '#src/netlink/message.js';
@@ -8,7 +8,7 @@ import * as nft from '#src/nftables/constants.js';
 import { elementListSchema, type SetElement } from '#src/nftables/element.js';
 import { nftablesRequest } from '#src/nftables/message.js';
 import { objectSchema } from '#src/nftables/object.js';
-import { type Rule, ruleSchema } from '#src/nftables/rule.js';
+import { type Expression, type Rule, ruleSchema } from '#src/nftables/rule.js';
 import { type SetDefinition, setSchema } from '#src/nftables/set.js';
 import { type Table, tableSchema } from '#src/nftables/table.js';
 
@@ -21,7 +21,15 @@ export const APPEND = NLM_F_APPEND;
 const INTEGER = { keyType: 4, keyLength: 4 };
 /** enum nft_data_attributes. */
 const NFTA_DATA_VALUE = 1;
+const NFTA_DATA_VERDICT = 2;
 const NFT_OBJECT_COUNTER = 1;
+/** What stands in the place of a data type in a verdict map. */
+const NFT_DATA_VERDICT = 0xffffff00;
+/** enum nft_verdicts. */
+const NFT_JUMP = -3;
+const NFT_GOTO = -4;
+const NFT_REG_1 = 1;
+const NFT_META_MARK = 3;
 const NFT_SET_MAP = 0x8;
 
 export function newTable(
@@ -158,6 +166,63 @@ export function newMapElement(table: string, set: string, key: number, data: num
 export function deleteElements(table: string, set: string, keys?: number[]): Request {
   const elements = keys?.map((key) => ({ key: encodeValue(key) }));
   return elementList(nft.NFT_MSG_DELSETELEM, 0, [table, set], elements);
+}
+
+export function destroyElements(table: string, set: string, keys: number[]): Request {
+  const elements = keys.map((key) => ({ key: encodeValue(key) }));
+  return elementList(nft.NFT_MSG_DESTROYSETELEM, 0, [table, set], elements);
+}
+
+/** A map from numbers to verdicts. */
+export function newVerdictMap(table: string, name: string, more: Partial<SetDefinition> = {}): Request {
+  return newSet(table, name, CREATE, { flags: NFT_SET_MAP, dataType: NFT_DATA_VERDICT, ...more });
+}
+
+/** A nest as the kernel dumps it inside data, without NLA_F_NESTED. */
+function bare(type: number, inside: Attribute[]): Attribute {
+  return leaf(type, encodeAttributes(inside));
+}
+
+function verdict(chain: string, code = NFT_GOTO) {
+  const inside = [leaf(1, be32(code >>> 0)), leaf(2, cString(chain))];
+  return bare(NFTA_DATA_VERDICT, inside);
+}
+
+export function newVerdictElement(table: string, map: string, key: number, chain: string): Request {
+  const element = { key: encodeValue(key), data: encodeAttributes([verdict(chain)]) };
+  return elementList(nft.NFT_MSG_NEWSETELEM, CREATE, [table, map], [element]);
+}
+
+/** An element with an expression of its own. */
+export function newElementWith(table: string, set: string, key: number, expression: Expression): Request {
+  return elementList(nft.NFT_MSG_NEWSETELEM, CREATE, [table, set], [{ key: encodeValue(key), expression }]);
+}
+
+/** A counter as the kernel gives it back. */
+export const COUNTER: Expression = {
+  name: 'counter',
+  data: encodeAttributes([leaf(1, be64(0n)), leaf(2, be64(0n))]),
+};
+
+export function jump(chain: string, code = NFT_JUMP): Expression[] {
+  const data = encodeAttributes([leaf(1, be32(0)), bare(2, [verdict(chain, code)])]);
+  return [{ name: 'immediate', data }];
+}
+
+export function goto(chain: string): Expression[] {
+  return jump(chain, NFT_GOTO);
+}
+
+/** Looks the mark up. */
+export function lookup(set: string, { isMap = false } = {}): Expression[] {
+  const meta = [leaf(1, be32(NFT_REG_1)), leaf(2, be32(NFT_META_MARK))];
+  // As the kernel gives it back, so that what both hold is the same: flags last.
+  const register = isMap ? [leaf(3, be32(0))] : [];
+  const data = [leaf(1, cString(set)), leaf(2, be32(NFT_REG_1)), ...register, leaf(5, be32(0))];
+  return [
+    { name: 'meta', data: encodeAttributes([meta[1], meta[0]].flatMap((one) => one ?? [])) },
+    { name: 'lookup', data: encodeAttributes(data) },
+  ];
 }
 
 export function newObject(table: string, name: string, flags = CREATE): Request {

@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Hand } from '#src/agent/manual.js';
+import { readStatus } from '#src/agent/status.js';
 import { FakeKernel } from '#src/kernel/fake.js';
 import { RTNLGRP_LINK } from '#src/links/constants.js';
 import { listLinks } from '#src/links/query.js';
 import { NETLINK_KOBJECT_UEVENT, NETLINK_NETFILTER, NETLINK_ROUTE } from '#src/netlink/constants.js';
-import { program } from '../agent/support.js';
+import { program } from '../agent/program.js';
 
 test('namespaces are apart from each other and from the process’s own', () => {
   const kernel = new FakeKernel();
@@ -141,24 +142,36 @@ test('attach, list and detach by hand run on it unchanged', () => {
   kernel.addLink({ name: 'macvtap0', kind: 'macvtap', mac: '52:54:00:aa:bb:cc' });
   kernel.addLink({ name: 'enp88s0' });
   const hand = new Hand(kernel, undefined);
+  const sockets = {
+    route: kernel.openSocket({ protocol: NETLINK_ROUTE }),
+    netfilter: kernel.openSocket({ protocol: NETLINK_NETFILTER }),
+  };
   const guard = program('guard', { tables: ['in', 'out'] });
   const { tables } = hand.attach(hand.findDevice('macvtap0'), guard);
   assert.deepEqual(tables, ['tapwall.2.in', 'tapwall.2.out']);
-  assert.deepEqual(hand.list(), [
-    {
-      device: 'macvtap0',
-      index: 2,
-      state: 'attached',
-      mac: '52:54:00:aa:bb:cc',
-      policy: 'guard',
-      digest: guard.digest,
-      origin: 'manual',
-      tables,
-    },
-  ]);
+  const status = () => readStatus(sockets.route, sockets.netfilter);
+  const nothing = { admitted: { packets: 0, bytes: 0 }, dropped: {} };
+  assert.deepEqual(status(), {
+    placement: undefined,
+    devices: [
+      {
+        device: 'macvtap0',
+        index: 2,
+        state: 'attached',
+        mac: '52:54:00:aa:bb:cc',
+        policy: 'guard',
+        digest: guard.digest,
+        origin: 'manual',
+        tables,
+        ingress: nothing,
+        egress: nothing,
+      },
+    ],
+  });
   assert.throws(() => hand.findDevice('macvtap1'), { code: 'DEVICE_NOT_FOUND' });
   assert.throws(() => hand.findDevice('enp88s0'), { code: 'ARGUMENT' });
   hand.detach('macvtap0');
   assert.deepEqual(kernel.tables(), []);
+  assert.equal(status().devices[0]?.state, 'unfiltered');
   assert.throws(() => hand.detach('macvtap0'), { code: 'NOT_ATTACHED' });
 });

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import { findLink, listLinks } from '#src/links/query.js';
-import { deleteLink, dumpLinks, getLink, newLink, renameLink, setLinkUp } from '#src/links/request.js';
+import {
+  deleteLink,
+  dumpLinks,
+  getLink,
+  newLink,
+  renameLink,
+  setLinkAllMulticast,
+  setLinkUp,
+} from '#src/links/request.js';
 import { encodeRequest } from '#src/netlink/message.js';
 import { attribute, concat, h32, hex, message, nested, text } from '../fixtures-support/bytes.js';
 import { assertSameBytes } from '../fixtures-support/hex.js';
@@ -28,6 +36,11 @@ test('requests, byte by byte', () => {
       message({ type: 18, flags: REQUEST, sequence: 7 }, info(), attribute(3, text('vm0'))),
     ],
     ['up', setLinkUp(42), message({ type: 19, ...acknowledged }, info(42, 1, 1))],
+    [
+      'all multicast',
+      setLinkAllMulticast(42),
+      message({ type: 19, ...acknowledged }, info(42, 0x200, 0x200)),
+    ],
     ['down', setLinkUp(42, false), message({ type: 19, ...acknowledged }, info(42, 0, 1))],
     [
       'a name',

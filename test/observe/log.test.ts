@@ -29,7 +29,6 @@ it('says of an attachment which device, which policy, how long, and what was the
     event: 'attached',
     ...device,
     policy: 'p',
-    digest: 'd',
     tables: [],
     microseconds: 91,
   } as const;
@@ -42,9 +41,13 @@ it('says of an attachment which device, which policy, how long, and what was the
 });
 
 it('is loud about a device that nothing filters', () => {
-  assert.deepEqual(logged({ event: 'unmatched', ...device }), {
+  assert.deepEqual(logged({ event: 'unmatched', ...device, closed: false }), {
     level: 'warn',
     text: 'macvtap0 (index 7) matches no binding: it is NOT filtered',
+  });
+  assert.deepEqual(logged({ event: 'unmatched', ...device, closed: true }), {
+    level: 'warn',
+    text: 'macvtap0 (index 7) matches no binding: everything to and from it is dropped',
   });
   const failed = { event: 'failed', ...device, policy: 'p', error } as const;
   assert.equal(logged({ ...failed, closed: false }).level, 'error');
@@ -64,8 +67,13 @@ it('tells everything else at the level it deserves', () => {
     microseconds: 5,
   } as const;
   const cases: [AgentEvent, string, RegExp][] = [
-    [detached, 'info', /gone: removed tapwall\.7\.t/],
-    [{ event: 'ready', devices: 1, attached: 1, microseconds: 9 }, 'info', /ready: 1 device, 1 filtered/],
+    [detached, 'info', /\(gone\), removed tapwall\.7\.t, 5 µs/],
+    [{ ...detached, tables: [] }, 'info', /detached \(gone\), 5 µs$/],
+    [
+      { event: 'ready', devices: 1, attached: 1, placement: 'names', microseconds: 9 },
+      'info',
+      /ready: placement names \(closed before .*\), 1 device, 1 filtered/,
+    ],
     [{ event: 'overflow', message: 'lost' }, 'warn', /lost/],
     [{ event: 'warning', message: 'careful' }, 'warn', /careful/],
     [

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import { checkChainText } from '#src/policy/chain-text.js';
+import { checkChainText, flawInInlineValue } from '#src/policy/chain-text.js';
 import { brief, rules } from './support.js';
 
-const found = (text: string) => checkChainText(rules(text)).map(brief);
+const SETS = new Set(['dns', 'lan-hosts']);
+const found = (text: string) => checkChainText(rules(text), SETS).map(brief);
 
 describe('rules that stay in their chain pass', () => {
   const texts = [
@@ -19,6 +20,14 @@ describe('rules that stay in their chain pass', () => {
     'define x = { 1, 2 }\n',
     'comment "my chain"\naccept\n\n',
     'fib daddr type local \\\n type',
+    'ip saddr @dns accept\nip daddr @lan-hosts drop',
+    'ip saddr @ \\\n dns accept',
+    'add @dns { ip saddr timeout 5m } accept',
+    '@ll,0,48 0x525400123456 drop\n@nh,0,4 4 @th,16,16 53 @ih,0,8 1 accept',
+    'tcp option @34,8,16 0x1234 goto { accept\n}',
+    'tcp dport vmap { 22 : jump { accept\n}, 23 : drop }',
+    'log prefix "jump @x meter $intface " # goto y @z $intf',
+    'iif lo meta iifname $other drop',
   ];
   for (const text of texts) test(JSON.stringify(text), () => assert.deepEqual(found(text), []));
 
@@ -29,7 +38,62 @@ describe('rules that stay in their chain pass', () => {
       .split('\n')
       .flatMap((line) => /^(?:both|ingress|egress) \| (.*)$/.exec(line)?.[1] ?? []);
     assert.ok(single.length > 500);
-    for (const rule of single) assert.deepEqual(found(rule), [], rule);
+    // What names the device, or makes a set, is for files.
+    const isForFiles = (rule: string) => /\$intf|\bmeter /.test(rule);
+    const shared = single.filter((rule) => !isForFiles(rule));
+    assert.ok(shared.length > 500);
+    for (const rule of shared) assert.deepEqual(found(rule), [], rule);
+    for (const rule of single) assert.equal(found(rule).length > 0, isForFiles(rule), rule);
+  });
+});
+
+describe('rules that name what is not theirs are refused', () => {
+  const CHAIN = 'to a chain with a name: an inline policy has no chains but its own two';
+  const DEVICE = '`$intf` is no single device here: an inline policy is shared by all of its devices';
+  const SHARED = 'would make a set in the table that all policies share';
+  const cases: [name: string, text: string, ...expected: string[]][] = [
+    ['a chain', 'accept\njump policy.other.ingress', `11:7+4 \`jump\` ${CHAIN}`],
+    ['a chain by goto, in a map', 'tcp dport vmap { 22 : goto x }', `10:29+4 \`goto\` ${CHAIN}`],
+    ['a chain by a variable', 'jump $x', `10:7+4 \`jump\` ${CHAIN}`],
+    ['a chain on the next line', 'jump \\\n x', `10:7+4 \`jump\` ${CHAIN}`],
+    ['nothing behind a jump', 'jump', `10:7+4 \`jump\` ${CHAIN}`],
+    ['a set there is not', 'ip saddr @dnz drop', '10:17+3 there is no set `dnz`'],
+    ['a set behind a blank', 'ip saddr @ \\\n dnz drop', '11:8+3 there is no set `dnz`'],
+    [
+      'a set of tapwall',
+      'update @ip4.assigned { iif . ip saddr }',
+      '10:15+12 `@ip4.assigned`: sets with a dot in their name are tapwall’s own',
+    ],
+    ['a base of payload without a comma', 'ip saddr @th drop', '10:17+2 there is no set `th`'],
+    ['the device', 'iif $intf drop', `10:11+1 ${DEVICE}`],
+    ['the device behind a blank', 'iif $ intf drop', `10:11+1 ${DEVICE}`],
+    ['the device in a string', 'log prefix "to $intf: "', `10:18+12 ${DEVICE}`],
+    ['a meter', 'meter m { ip saddr limit rate 5/second } drop', `10:7+5 \`meter\` ${SHARED}`],
+    ['a meter in the old form', 'flow table m { ip saddr counter }', `10:7+4 \`flow\` ${SHARED}`],
+  ];
+  for (const [name, text, ...expected] of cases) test(name, () => assert.deepEqual(found(text), expected));
+
+  test('with what may have been meant', () => {
+    const hints = (text: string) => checkChainText(rules(text), SETS).map(({ hint }) => hint);
+    assert.deepEqual(hints('ip saddr @dnz drop'), ['Did you mean `dns`?']);
+    assert.deepEqual(hints('ip saddr @x drop'), ['Sets are named in `sets`, beside `policies`.']);
+    assert.deepEqual(hints('iif $intf'), [
+      'Write a file policy, which is compiled for one device at a time.',
+    ]);
+    assert.deepEqual(hints('jump x'), [
+      'Write the rules themselves, as `jump { … }`, or put them into a file of their own and name it with `file`.',
+    ]);
+    assert.deepEqual(hints('meter x { ip saddr }'), [
+      'Name a set in `sets`, with `flags: [dynamic]`, and write `add @NAME { … }`.',
+    ]);
+  });
+
+  test('in the value of a variable too, which nft puts where the variable stands', () => {
+    assert.equal(flawInInlineValue('{ 10.0.0.0/8, 192.168.0.0/16 }', SETS), undefined);
+    assert.equal(flawInInlineValue('@dns', SETS), undefined);
+    assert.equal(flawInInlineValue('@ip4.assigned', SETS)?.[0].startsWith('`@ip4.assigned`'), true);
+    assert.equal(flawInInlineValue('{ 1.2.3.4 : jump x }', SETS)?.[0], `\`jump\` ${CHAIN}`);
+    assert.equal(flawInInlineValue('$intf', SETS)?.[0], DEVICE);
   });
 });
 
@@ -84,7 +148,7 @@ describe('rules that leave their chain are refused', () => {
   for (const [name, text, ...expected] of cases) test(name, () => assert.deepEqual(found(text), expected));
 
   test('and told with what to do instead', () => {
-    const hints = checkChainText(rules('type x\npolicy x\ninclude "x"')).map(({ hint }) => hint);
+    const hints = checkChainText(rules('type x\npolicy x\ninclude "x"'), SETS).map(({ hint }) => hint);
     assert.deepEqual(hints, [
       'Leave the line out: only rules belong here.',
       'Write `default: accept` or `default: drop`.',
@@ -93,7 +157,7 @@ describe('rules that leave their chain are refused', () => {
   });
 
   test('and shown as the file has them', () => {
-    const [problem] = checkChainText(rules('accept\n} chain evil {\n'));
+    const [problem] = checkChainText(rules('accept\n} chain evil {\n'), SETS);
     assert.equal(problem?.sourceLine, '      } chain evil {');
   });
 });

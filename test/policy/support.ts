@@ -13,7 +13,8 @@ export function rules(text: string): PolicyText {
 
 export function policyWith(parts: Partial<InlinePolicy>): InlinePolicy {
   const location = { file: 'tapwall.yaml', line: 8, column: 3 };
-  return { kind: 'inline', name: 'lan-guard', location, default: 'drop', variables: {}, ...parts };
+  const nothing = { variables: {}, guards: [], limits: {} };
+  return { kind: 'inline', name: 'lan-guard', location, default: 'drop', ...nothing, ...parts };
 }
 
 export function brief({ location, length, message }: Problem): string {

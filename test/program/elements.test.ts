@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { attributeSize } from '#src/netlink/attribute.js';
 import type { SetElement } from '#src/nftables/element.js';
 import { elementMessages } from '#src/program/elements.js';
+import { deviceTableTemplate } from '#src/program/name.js';
 import { Marking, type TemplateAttribute } from '#src/program/template.js';
 import { attribute, h32, n32, text } from '../fixtures-support/bytes.js';
 import { firstMarkers, secondMarkers } from '../fixtures-support/markers.js';
@@ -19,7 +20,8 @@ const key = (bytes: Uint8Array): SetElement => ({ key: attribute(1, bytes) });
 const end = (bytes: Uint8Array): SetElement => ({ key: attribute(1, bytes), flags: INTERVAL_END });
 
 function messagesFor(elements: readonly SetElement[], markers = firstMarkers): TemplateAttribute[][] {
-  return elementMessages('guard', 's', 3, elements, new Marking(markers));
+  const place = { table: deviceTableTemplate('guard'), set: 's', id: 3 };
+  return elementMessages(place, elements, new Marking(markers));
 }
 
 /** The keys of a message's elements for one device, as numbers in network order. */

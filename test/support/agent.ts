@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Agent } from '#src/agent/agent.js';
+import type { Placement } from '#src/config/configuration.js';
 import { loadConfiguration } from '#src/config/load.js';
 import type { Lab } from '#src/demo/lab.js';
 import { EventLog } from './station.js';
@@ -43,21 +44,34 @@ export interface RunningAgent {
   reload(text: string): Promise<void>;
 }
 
+/** Every way in which hooks reach a device; what a test shows under one it shows under all. */
+export const PLACEMENTS: readonly Placement[] = ['prefix', 'names', 'device', 'chain'];
+
+export interface AgentSetup {
+  capabilities?: { egress: boolean };
+  /** In place of what the configuration says. */
+  placement?: Placement;
+}
+
 /** Runs the real agent, worker thread and all, on a lab's host. */
 export function withAgent<T>(
   lab: Lab,
   files: Record<string, string>,
   action: (running: RunningAgent) => Promise<T>,
-  capabilities = { egress: true },
+  { capabilities = { egress: true }, placement }: AgentSetup = {},
 ): Promise<T> {
   return withFiles(files, async (folder) => {
     const log = new EventLog();
     const file = join(folder, 'tapwall.yaml');
     const options = { namespace: lab.host.namespace, capabilities };
-    const agent = await Agent.start(loadConfiguration(file), options, log.add);
+    const load = () => {
+      const configuration = loadConfiguration(file);
+      return placement ? { ...configuration, placement } : configuration;
+    };
+    const agent = await Agent.start(load(), options, log.add);
     const reload = async (text: string) => {
       writeFileSync(file, text);
-      await agent.reload(loadConfiguration(file));
+      await agent.reload(load());
     };
     try {
       return await action({ agent, log, folder, reload });

@@ -6,9 +6,14 @@ import { linuxKernel } from '#src/kernel/linux.js';
 
 export const kernel = linuxKernel();
 
+/** A host of its own, for tests that close it themselves. */
+export function openLab(): Lab {
+  return new Lab(kernel);
+}
+
 /** Runs an action on a host of its own, which is gone afterwards, also when the action fails. */
 export async function withLab<T>(action: (lab: Lab) => T | Promise<T>): Promise<T> {
-  const lab = new Lab(kernel);
+  const lab = openLab();
   try {
     return await action(lab);
   } finally {

@@ -8,28 +8,25 @@ export interface ContenderOptions {
   title: string;
   command: string;
   args: string[];
-  /** The kernel's name of the table that it makes. */
-  table: string;
 }
 
 /** Long for what takes milliseconds, so that only one that hangs reaches it. */
 const TIME_LIMIT_MS = 60_000;
 
 /**
- * A contender's process. It waits for a line, attaches once, and answers with a line: the nanoseconds it took, or `!`
- * and an error. Each contender waits in the same way and measures itself, so that none is measured with the way there.
+ * A contender's process. It waits for a line that says what to do, does it, and answers with a line: the nanoseconds it
+ * took, one figure for each thing done, or `!` and an error. Each contender waits in the same way and measures itself,
+ * so that none is measured with the way there.
  */
 export class Contender {
   readonly title: string;
-  readonly table: string;
   readonly #child: ChildProcessByStdio<Writable, Readable, null>;
   #pending: { resolve(line: string): void; reject(error: Error): void; timer: NodeJS.Timeout } | undefined;
   /** Why it can give no more answers. */
   #ended: Error | undefined;
 
-  private constructor({ title, table, command, args }: ContenderOptions) {
+  private constructor({ title, command, args }: ContenderOptions) {
     this.title = title;
-    this.table = table;
     this.#child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     createInterface({ input: this.#child.stdout }).on('line', (line) => this.#take()?.resolve(line));
     this.#child.on('error', (error) => this.#fail(error.message));
@@ -48,16 +45,38 @@ export class Contender {
 
   /** Attaches once; gives nanoseconds. */
   async attach(): Promise<number> {
-    const answer = this.#nextLine();
-    this.#child.stdin.write('attach\n');
-    const line = await answer;
-    if (!/^\d+$/.test(line)) throw new Error(`${this.title}: ${line.replace(/^! /, '')}`);
-    return Number(line);
+    const [nanoseconds = Number.NaN] = await this.#ask('attach');
+    return nanoseconds;
+  }
+
+  /** Detaches once; gives nanoseconds. */
+  async detach(): Promise<number> {
+    const [nanoseconds = Number.NaN] = await this.#ask('detach');
+    return nanoseconds;
+  }
+
+  /** Attaches and detaches in turn, so often without a pause; gives nanoseconds. */
+  async pairs(count: number): Promise<{ attach: number[]; detach: number[] }> {
+    const figures = await this.#ask(`pairs ${count}`);
+    if (figures.length !== 2 * count)
+      throw new Error(`${this.title}: ${figures.length} figures of ${count} pairs`);
+    return {
+      attach: figures.filter((_, at) => at % 2 === 0),
+      detach: figures.filter((_, at) => at % 2 === 1),
+    };
   }
 
   /** Lets the process end. */
   close(): void {
     this.#child.stdin.end();
+  }
+
+  async #ask(question: string): Promise<number[]> {
+    const answer = this.#nextLine();
+    this.#child.stdin.write(`${question}\n`);
+    const line = (await answer).trim();
+    if (!/^\d+( \d+)*$/.test(line)) throw new Error(`${this.title}: ${line.replace(/^.*! /, '')}`);
+    return line.split(' ').map(Number);
   }
 
   #nextLine(): Promise<string> {

@@ -1,0 +1,65 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Agent } from '#src/agent/agent.js';
+import { Committer } from '#src/agent/committer.js';
+import { readMarks } from '#src/agent/shared-state.js';
+import { loadConfiguration } from '#src/config/load.js';
+import type { Lab } from '#src/demo/lab.js';
+import { linuxKernel } from '#src/kernel/linux.js';
+import { NETLINK_NETFILTER } from '#src/netlink/constants.js';
+import { membersOf } from '#src/policy/membership.js';
+import { memberSegment } from '#src/program/member.js';
+import type { Device } from './ruleset.js';
+
+const POLICY = 'measured';
+
+/** The same guards and rules as what is written by hand. */
+const CONFIGURATION = `policies:
+  ${POLICY}:
+    guards: [ethertype, mac, fragment]
+    ingress: |
+      ip saddr 192.168.2.1 accept
+      ip saddr 192.168.2.53 accept
+      ip saddr 192.168.0.0/16 drop
+      ip saddr 10.0.0.0/8 drop
+    egress: |
+      ip daddr 192.168.2.1 accept
+      ip daddr 192.168.2.53 accept
+      ip daddr 192.168.0.0/16 drop
+      ip daddr 10.0.0.0/8 drop
+    default: accept
+bindings: [{ device: "*", policy: ${POLICY} }]
+`;
+
+/** Far from any index that a link is given here. */
+const FIRST_FOREIGN_INDEX = 1_000_000;
+
+/** Starts the agent for a device that is there, and admits others that are not, as if they were. */
+export async function startAgent(
+  lab: Lab,
+  { name }: Device,
+  folder: string,
+  devices: number,
+): Promise<() => Promise<void>> {
+  const file = join(folder, `${name}.yaml`);
+  writeFileSync(file, CONFIGURATION);
+  const agent = await Agent.start(loadConfiguration(file), { namespace: lab.host.namespace });
+  const netfilter = linuxKernel().openSocket({ protocol: NETLINK_NETFILTER, namespace: lab.host.namespace });
+  try {
+    const policy = {
+      mark: readMarks(netfilter).get(POLICY) ?? 0,
+      facts: ['mac.assigned'] as const,
+      limits: [],
+    };
+    const foreign = Array.from({ length: devices - 1 }, (_, at) => FIRST_FOREIGN_INDEX + at);
+    const members = foreign.flatMap((index) =>
+      membersOf({ index, mac: '52:54:00:ff:ff:ff', addresses: [], policy }),
+    );
+    for (let at = 0; at < members.length; at += 500) {
+      new Committer(netfilter).transact([memberSegment('join', members.slice(at, at + 500))]);
+    }
+  } finally {
+    netfilter.close();
+  }
+  return () => agent.stop();
+}

@@ -1,0 +1,193 @@
+/** What a frame costs that goes through a device's filter. */
+import { Command, InvalidArgumentError } from 'commander';
+import { withScratchFolder } from '../cleanup.js';
+import { afterRun, readEnvironment } from '../environment.js';
+import { seededRandom } from '../random.js';
+import { formatEstimate, publish, type Report, type Target } from '../report.js';
+import { type Estimate, quantile, ratioOfMedians } from '../statistics.js';
+import { type Measurement, runPacket } from './benchmark.js';
+import { LOOKUPS, OVERHEAD, PARTS, POLICY_COUNTS } from './contender.js';
+import type { Direction } from './ruleset.js';
+
+interface Options {
+  quick?: boolean;
+  seconds?: number;
+  seed: number;
+  only?: string[];
+  json?: string;
+  markdown?: string;
+  assert?: boolean;
+}
+
+interface Figures extends Measurement {
+  /** Medians, of nanoseconds of processor time, of nanoseconds by the clock and of cycles a frame. */
+  nanoseconds: number;
+  elapsedNanoseconds: number;
+  cyclesPerFrame: number | undefined;
+  /** The median as a multiple of that of the contender it is compared with. */
+  ratio: Estimate;
+}
+
+const SECONDS = 30;
+const QUICK_SECONDS = 5;
+const MOST_SECONDS = 3_600;
+const MOST_TIMES_BY_HAND = 1.1;
+/** What may be called no noticeable growth. */
+const MOST_TIMES_ONE_POLICY = 1.05;
+
+/** What the others are compared with: they are in every run. */
+const REFERENCES = ['none', 'by-hand', 'mark-1'];
+
+const METHOD = [
+  'Frames of 64 bytes (UDP over IPv4) are written to a tap by a C program, as fast as they go, and counted where they come out: from the guest to the far end of the cable (egress), and from there to the guest (ingress). The policy has the guards ethertype, mac and fragment, two rules that accept and two that drop; the frames meet none of them, so all are tried. Each contender has a device of its own, with a table that hooks that device alone; all of them stand at once, in one network namespace.',
+  'A figure is the processor time of write(2), in bursts that fit into the receiver’s queue: with the tap, macvtap, both hooks, the cable and the receiver’s queue, for the softirq that carries the frame on runs inside it. So most of it is not the filter’s; what the filter costs is the difference to “no filter”. Frames a second go by the clock, so they also tell what else the machine did. The contenders take turns of 4,096 frames, in an order that is shuffled each round. At the start it is checked that each filter passes and drops what it should, and in each turn that every frame arrived.',
+  'The interval behind a ratio of medians is the 95% confidence interval of a bootstrap.',
+];
+
+function parseSeconds(text: string): number {
+  const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+  if (!(seconds > 0 && seconds <= MOST_SECONDS)) {
+    throw new InvalidArgumentError(`It must be a number of seconds, up to ${MOST_SECONDS}.`);
+  }
+  return seconds;
+}
+
+function parseNames(text: string): string[] {
+  const known = [...OVERHEAD, ...PARTS, ...LOOKUPS].map(({ name }) => name);
+  const names = text.split(',').map((name) => name.trim());
+  const strange = names.find((name) => !known.includes(name));
+  if (strange !== undefined) {
+    throw new InvalidArgumentError(`There is no ${strange}, but there are ${known.join(', ')}.`);
+  }
+  return [...names, ...REFERENCES];
+}
+
+function parseSeed(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
+  return Number(text);
+}
+
+/** Against the contender named, in the same direction. */
+function evaluate(measurements: readonly Measurement[], reference: string, seed: number): Figures[] {
+  return measurements.map((measurement) => {
+    const against = measurements.find(
+      ({ contender, direction }) => contender === reference && direction === measurement.direction,
+    );
+    const { samples, elapsed, cycles } = measurement;
+    return {
+      ...measurement,
+      nanoseconds: quantile(samples, 0.5),
+      elapsedNanoseconds: quantile(elapsed, 0.5),
+      cyclesPerFrame: cycles.length > 0 ? quantile(cycles, 0.5) : undefined,
+      ratio: ratioOfMedians(samples, against?.samples ?? [], seededRandom(seed)),
+    };
+  });
+}
+
+function sectionOf(
+  heading: string,
+  figures: readonly Figures[],
+  direction: Direction,
+  compared: string,
+  notes: string[] = [],
+): Report['sections'][number] {
+  const inDirection = figures.filter((figure) => figure.direction === direction);
+  const open = inDirection.find(({ contender }) => contender === 'none');
+  const rows = inDirection.map(
+    ({ title, samples, nanoseconds, elapsedNanoseconds, cyclesPerFrame, ratio }) => [
+      title,
+      String(samples.length),
+      nanoseconds.toFixed(0),
+      open ? (nanoseconds - open.nanoseconds).toFixed(0) : '-',
+      Math.round(1e9 / elapsedNanoseconds).toLocaleString('en'),
+      cyclesPerFrame?.toFixed(0) ?? '-',
+      formatEstimate(ratio),
+    ],
+  );
+  const head = ['', 'turns', 'ns a frame', 'filter, ns', 'frames a second', 'cycles a frame', compared];
+  return { heading: `${heading}, ${direction}`, table: { head, rows }, notes };
+}
+
+function ratioTarget(
+  expected: string,
+  figures: readonly Figures[],
+  contender: string,
+  most: number,
+): Target[] {
+  return (['egress', 'ingress'] as const).map((direction) => {
+    const ratio = figures.find((each) => each.contender === contender && each.direction === direction)?.ratio;
+    return {
+      expected: `${direction}: ${expected}`,
+      measured: ratio && `${formatEstimate(ratio)} times`,
+      met: ratio !== undefined && ratio.value <= most,
+    };
+  });
+}
+
+async function run(options: Options): Promise<void> {
+  const environment = readEnvironment();
+  if (environment.nft === undefined) throw new Error('nft is not installed, and all filters are its text');
+  const { seed, quick = false } = options;
+  const seconds = options.seconds ?? (quick ? QUICK_SECONDS : SECONDS);
+  const contenders = [...OVERHEAD, ...PARTS, ...LOOKUPS].filter(
+    ({ name }) => options.only === undefined || options.only.includes(name),
+  );
+  const measurements = await withScratchFolder((folder) =>
+    runPacket(contenders, { seconds, folder, random: seededRandom(seed) }),
+  );
+  const of = (contenders: readonly { name: string }[]) =>
+    measurements.filter(({ contender }) => contenders.some(({ name }) => name === contender));
+  const overhead = evaluate(of(OVERHEAD), 'by-hand', seed);
+  const lookups = evaluate(of([...OVERHEAD.slice(0, 1), ...LOOKUPS]), 'mark-1', seed);
+  const parts = evaluate(of([...OVERHEAD.slice(0, 4), ...PARTS]), 'by-hand', seed);
+  const counted = measurements.some(({ cycles }) => cycles.length > 0);
+  const noCycles = counted ? [] : ['This machine counts no cycles for a process (perf_event_open).'];
+  const last = POLICY_COUNTS.at(-1);
+  const targets = [
+    ...ratioTarget(
+      `with 1 device, at most ${MOST_TIMES_BY_HAND} times the chain written by hand`,
+      overhead,
+      'tapwall',
+      MOST_TIMES_BY_HAND,
+    ),
+    ...ratioTarget(
+      `with 4,000 devices, at most ${MOST_TIMES_BY_HAND} times the chain written by hand`,
+      overhead,
+      'tapwall-many',
+      MOST_TIMES_BY_HAND,
+    ),
+    ...ratioTarget(
+      `${last} policies, at most ${MOST_TIMES_ONE_POLICY} times one, by marks`,
+      lookups,
+      `mark-${last}`,
+      MOST_TIMES_ONE_POLICY,
+    ),
+  ];
+  const report: Report = {
+    title: 'What a frame costs',
+    method: METHOD,
+    sections: [
+      sectionOf('One device', overhead, 'egress', 'as a multiple of by hand', noCycles),
+      sectionOf('One device', overhead, 'ingress', 'as a multiple of by hand'),
+      sectionOf('What it consists of', parts, 'egress', 'as a multiple of by hand'),
+      sectionOf('What it consists of', parts, 'ingress', 'as a multiple of by hand'),
+      sectionOf('Finding the policy, the last of so many', lookups, 'egress', 'as a multiple of marks, 1'),
+      sectionOf('Finding the policy, the last of so many', lookups, 'ingress', 'as a multiple of marks, 1'),
+    ],
+    targets,
+    environment: afterRun(environment),
+  };
+  publish(report, { unit: 'nanoseconds a frame', seed, seconds, overhead, parts, lookups }, options);
+  if (options.assert && targets.some(({ met }) => !met)) process.exitCode = 1;
+}
+
+const command = new Command('bench:packet')
+  .description('Measures what a frame costs that goes through a filter, in throw-away network namespaces.')
+  .option('--quick', `shorter: ${QUICK_SECONDS} seconds for each direction`)
+  .option('--seconds <number>', `how long is measured for each direction (default: ${SECONDS})`, parseSeconds)
+  .option('--only <names>', 'measure these contenders alone, and what they are compared with', parseNames)
+  .option('--seed <number>', 'for the order of the contenders and the resampling', parseSeed, 1)
+  .option('--json <file>', 'write all samples, and what they were measured on')
+  .option('--markdown <file>', 'write the report as Markdown')
+  .option('--assert', 'end with status 1 when something falls short');
+await run(command.parse().opts<Options>());

@@ -1,0 +1,45 @@
+import type { TapwallError } from '../error.js';
+import type { Device } from './device.js';
+import { type AgentEvent, type DetachReason, eventError } from './event.js';
+
+/** Tells what happens to devices, and how long it took since the agent woke. */
+export class Herald {
+  readonly emit: (event: AgentEvent) => void;
+  #woke = process.hrtime.bigint();
+
+  constructor(emit: (event: AgentEvent) => void) {
+    this.emit = emit;
+  }
+
+  /** From now on time counts. */
+  wake(): void {
+    this.#woke = process.hrtime.bigint();
+  }
+
+  get microseconds(): number {
+    return Number((process.hrtime.bigint() - this.#woke) / 1000n);
+  }
+
+  warn(message: string): void {
+    this.emit({ event: 'warning', message });
+  }
+
+  attached({ link, tables }: Device, policy: string, how: { replaced: boolean; kept: boolean }): void {
+    const { name, index } = link;
+    const { microseconds } = this;
+    this.emit({ event: 'attached', device: name, index, policy, tables, ...how, microseconds });
+  }
+
+  detached({ link: { name, index } }: Device, reason: DetachReason, tables: readonly string[]): void {
+    const { microseconds } = this;
+    this.emit({ event: 'detached', device: name, index, reason, tables, microseconds });
+  }
+
+  unmatched({ link: { name, index } }: Device, closed: boolean): void {
+    this.emit({ event: 'unmatched', device: name, index, closed });
+  }
+
+  failed({ link: { name, index } }: Device, policy: string, error: TapwallError, closed: boolean): void {
+    this.emit({ event: 'failed', device: name, index, policy, error: eventError(error), closed });
+  }
+}

@@ -1,0 +1,120 @@
+import type { NetlinkSocket } from '../kernel/socket.js';
+import { leaf, parseAttributes, readText } from '../netlink/attribute.js';
+import { cString, HOST_LITTLE_ENDIAN, viewOf } from '../netlink/bytes.js';
+import type { Message } from '../netlink/message.js';
+import {
+  NFT_MSG_GETCHAIN,
+  NFT_MSG_GETRULE,
+  NFT_MSG_GETSET,
+  NFT_MSG_GETSETELEM,
+  NFT_MSG_GETTABLE,
+  NFTA_SET_ELEM_LIST_SET,
+  NFTA_SET_ELEM_LIST_TABLE,
+  NFTA_TABLE_NAME,
+} from '../nftables/constants.js';
+import { readElementValues, type SetElement } from '../nftables/element.js';
+import { dumpRequest } from '../nftables/message.js';
+import { parseRuleset } from '../nftables/ruleset.js';
+import { SHARED_TABLE } from '../program/blueprint.js';
+import { type Inventory, takeInventory } from '../program/inventory.js';
+import type { Member } from '../program/member.js';
+
+/** What the kernel holds of the shared table. */
+export interface SharedState {
+  inventory: Inventory;
+  /** By interface index: the elements by which each device is a member. Its counters are not among them. */
+  members: Map<number, Member[]>;
+  /** The counters of each device, by interface index. */
+  counted: Map<number, Member[]>;
+}
+
+/** Where packets themselves put elements, one per device: what was admitted, and what was dropped for each reason. */
+const COUNTERS = /^(?:ingress|egress)\.(?:admitted|dropped\..+)$/;
+/** Maps from a policy's mark to its chains, which are the blueprint's. */
+const POLICY_MAPS = /^policy\.(?:ingress|egress)$/;
+
+export function isCounter(set: string): boolean {
+  return COUNTERS.test(set);
+}
+
+/** Whether devices are members of a set. Names of the user's sets have no dot. */
+export function hasMembers(set: string): boolean {
+  return set.includes('.') && !isCounter(set) && !POLICY_MAPS.test(set);
+}
+
+/** NFTA_DATA_VALUE of enum nft_data_attributes. */
+const NFTA_DATA_VALUE = 1;
+
+function dataOf(data: Uint8Array | undefined): Uint8Array | undefined {
+  return data && parseAttributes(data).find(({ type }) => type === NFTA_DATA_VALUE)?.value;
+}
+
+const ofTable = [leaf(NFTA_TABLE_NAME, cString(SHARED_TABLE))];
+
+function dumpSet(netfilter: NetlinkSocket, set: string): Message[] {
+  const which = [
+    leaf(NFTA_SET_ELEM_LIST_TABLE, cString(SHARED_TABLE)),
+    leaf(NFTA_SET_ELEM_LIST_SET, cString(set)),
+  ];
+  return netfilter.dump(dumpRequest(NFT_MSG_GETSETELEM, which), `the dump of set ${set}`);
+}
+
+/** The elements of one set of the shared table, with all that there is to them. */
+export function dumpElements(netfilter: NetlinkSocket, set: string): SetElement[] {
+  return parseRuleset(dumpSet(netfilter, set)).elements.flatMap(({ elements }) => elements);
+}
+
+/** The interface index that an element's key begins with; undefined for a key that has none. */
+export function indexOfKey(key: Uint8Array): number | undefined {
+  return key.length < 4 ? undefined : viewOf(key).getUint32(0, HOST_LITTLE_ENDIAN);
+}
+
+/** Reads the shared table; undefined when there is none. */
+export function readShared(netfilter: NetlinkSocket): SharedState | undefined {
+  const tables = netfilter.dump(dumpRequest(NFT_MSG_GETTABLE), 'the dump of the tables');
+  if (!parseRuleset(tables).tables.some(({ name }) => name === SHARED_TABLE)) return undefined;
+  const ruleset = parseRuleset([
+    ...tables,
+    ...netfilter.dump(dumpRequest(NFT_MSG_GETCHAIN), 'the dump of the chains'),
+    ...netfilter.dump(dumpRequest(NFT_MSG_GETSET, ofTable), 'the dump of the sets'),
+    ...netfilter.dump(dumpRequest(NFT_MSG_GETRULE, ofTable), 'the dump of the rules'),
+  ]);
+  const inventory = takeInventory(ruleset);
+  if (!inventory) return undefined;
+  const state: SharedState = { inventory, members: new Map(), counted: new Map() };
+  for (const set of inventory.sets.keys()) {
+    if (!hasMembers(set) && !isCounter(set)) continue;
+    const byDevice = isCounter(set) ? state.counted : state.members;
+    for (const element of readElementValues(set, dumpSet(netfilter, set))) addMember(byDevice, element);
+  }
+  return state;
+}
+
+/** NFTA_DATA_VERDICT and NFTA_VERDICT_CHAIN of linux/netfilter/nf_tables.h. */
+const NFTA_DATA_VERDICT = 2;
+const NFTA_VERDICT_CHAIN = 2;
+
+/** The marks that the kernel knows policies by, so that they can be kept; none where there is no shared table. */
+export function readMarks(netfilter: NetlinkSocket): Map<string, number> {
+  const marks = new Map<string, number>();
+  const sets = parseRuleset(netfilter.dump(dumpRequest(NFT_MSG_GETSET), 'the dump of the sets')).sets;
+  const map = sets.find(({ table, name }) => table === SHARED_TABLE && name === 'policy.ingress');
+  if (!map) return marks;
+  for (const { key, data } of dumpElements(netfilter, map.name)) {
+    const mark = dataOf(key);
+    const verdict = data && parseAttributes(data).find(({ type }) => type === NFTA_DATA_VERDICT);
+    const chain = verdict && parseAttributes(verdict.value).find(({ type }) => type === NFTA_VERDICT_CHAIN);
+    const [, policy] = (chain && /^policy\.(.+)\.ingress$/.exec(readText(chain))) ?? [];
+    const number = mark && indexOfKey(mark);
+    if (policy !== undefined && number !== undefined) marks.set(policy, number);
+  }
+  return marks;
+}
+
+function addMember(byDevice: Map<number, Member[]>, member: Member): void {
+  const index = indexOfKey(member.key);
+  if (index === undefined) return;
+  const known = byDevice.get(index);
+  if (known) known.push(member);
+  else byDevice.set(index, [member]);
+}

@@ -1,0 +1,188 @@
+import type { Placement } from '../config/configuration.js';
+import type { NetlinkSocket } from '../kernel/socket.js';
+import type { Link } from '../links/link.js';
+import { listLinks } from '../links/query.js';
+import { parseAttributes, readBe64 } from '../netlink/attribute.js';
+import { HOST_LITTLE_ENDIAN, viewOf } from '../netlink/bytes.js';
+import { NF_NETDEV_EGRESS, NF_NETDEV_INGRESS } from '../nftables/constants.js';
+import { BY_HAND_MARK, DEVICE_POLICY } from '../policy/membership.js';
+import { deviceOfChain, isMoreChain } from '../program/hook.js';
+import type { Inventory } from '../program/inventory.js';
+import type { Member } from '../program/member.js';
+import type { Origin } from '../program/slot.js';
+import { type Attachment, listAttachments } from './attachment.js';
+import { readMarks, readShared, type SharedState } from './shared-state.js';
+import { UNMATCHED_ACCEPT } from './target.js';
+
+/** Frames and their bytes. */
+export interface Count {
+  packets: number;
+  bytes: number;
+}
+
+/** What a device sent or received, as the kernel counted it. */
+export interface DirectionCounts {
+  admitted: Count;
+  /** By reason: a guard's name, `policy` for the user's rules, `unmatched`, `limit.…`. */
+  dropped: Record<string, Count>;
+}
+
+/** What the kernel holds for one device, for people: one line of `tapwall list`. */
+export interface DeviceStatus {
+  device: string;
+  index: number;
+  /**
+   * `attached`: its policy is there. `closed`: it is behind the door and nothing admits it. `unfiltered`: no hook of
+   * tapwall's stands on it. `stale`: what a device that is gone has left.
+   * `renamed`: its own tables hook the name it had when it was attached.
+   */
+  state: 'attached' | 'closed' | 'unfiltered' | 'stale' | 'renamed';
+  mac: string | undefined;
+  policy?: string;
+  digest?: string;
+  origin?: Origin;
+  /** Tables of its own. */
+  tables: string[];
+  ingress: DirectionCounts;
+  egress: DirectionCounts;
+}
+
+export interface Status {
+  /** How the hooks reach devices; undefined where there is no shared table. */
+  placement: Placement | undefined;
+  devices: DeviceStatus[];
+}
+
+/** enum nft_counter_attributes, linux/netfilter/nf_tables.h. */
+const NFTA_COUNTER_BYTES = 1;
+const NFTA_COUNTER_PACKETS = 2;
+
+/** What a counter's element has counted. */
+export function countOf({ expression }: Pick<Member, 'expression'>): Count {
+  const count = { packets: 0, bytes: 0 };
+  if (expression?.name !== 'counter' || !expression.data) return count;
+  for (const attribute of parseAttributes(expression.data)) {
+    if (attribute.type === NFTA_COUNTER_BYTES) count.bytes = Number(readBe64(attribute));
+    if (attribute.type === NFTA_COUNTER_PACKETS) count.packets = Number(readBe64(attribute));
+  }
+  return count;
+}
+
+function countsOf(members: readonly Member[], word: 'ingress' | 'egress'): DirectionCounts {
+  const counts: DirectionCounts = { admitted: { packets: 0, bytes: 0 }, dropped: {} };
+  for (const member of members) {
+    if (member.set === `${word}.admitted`) counts.admitted = countOf(member);
+    const [, reason] = new RegExp(`^${word}\\.dropped\\.(.+)$`).exec(member.set) ?? [];
+    if (reason !== undefined) counts.dropped[reason] = countOf(member);
+  }
+  return counts;
+}
+
+/** How the hooks of an installed table reach devices. */
+function placementOf({ bases }: Inventory): Placement {
+  for (const [name, { devices }] of bases) {
+    if (devices.some((device) => 'prefix' in device)) return 'prefix';
+    if (/\.names\.\d+$/.test(name)) return 'names';
+  }
+  return [...bases.keys()].some(isMoreChain) ? 'device' : 'chain';
+}
+
+/** The hooks of one direction, ready for thousands of questions. */
+function hooksOf({ bases }: Inventory, direction: number): (link: Link) => boolean {
+  const names = new Set<string>();
+  const prefixes: string[] = [];
+  const indexes = new Set<number | undefined>();
+  for (const [chain, base] of bases) {
+    if (base.direction !== direction) continue;
+    indexes.add(deviceOfChain(chain));
+    for (const device of base.devices) {
+      if ('prefix' in device) prefixes.push(device.prefix);
+      else names.add(device.name);
+    }
+  }
+  return ({ name, index }) =>
+    names.has(name) || indexes.has(index) || prefixes.some((prefix) => name.startsWith(prefix));
+}
+
+/** Reads what the kernel holds for each macvtap device, and for those that are gone and left something behind. */
+export function readStatus(route: NetlinkSocket, netfilter: NetlinkSocket): Status {
+  const attachments = new Map(listAttachments(netfilter).map((one) => [one.index, one]));
+  const shared = readShared(netfilter);
+  const policies = new Map([...readMarks(netfilter)].map(([policy, mark]) => [mark, policy]));
+  const links = listLinks(route).filter(({ kind }) => kind === 'macvtap');
+  const hooks = hookedNames(shared);
+  const devices = links.map((link) => {
+    const attachment = attachments.get(link.index);
+    attachments.delete(link.index);
+    return deviceStatus(link, attachment, shared, policies, hooks);
+  });
+  const present = new Set(links.map(({ index }) => index));
+  const stale = new Set([...attachments.keys(), ...(shared?.members.keys() ?? [])]);
+  for (const index of present) stale.delete(index);
+  return {
+    placement: shared && placementOf(shared.inventory),
+    devices: [...devices, ...[...stale].map((index) => staleStatus(index, attachments.get(index), shared))],
+  };
+}
+
+/** Which links stand behind the door in both directions, or in all that the kernel has. */
+function hookedNames(shared: SharedState | undefined): (link: Link) => boolean {
+  if (!shared) return () => false;
+  const { inventory } = shared;
+  const hooks = [NF_NETDEV_INGRESS, NF_NETDEV_EGRESS]
+    .filter((direction) => [...inventory.bases.values()].some((base) => base.direction === direction))
+    .map((direction) => hooksOf(inventory, direction));
+  return (link) => hooks.length > 0 && hooks.every((isHooked) => isHooked(link));
+}
+
+function deviceStatus(
+  link: Link,
+  attachment: Attachment | undefined,
+  shared: SharedState | undefined,
+  policies: ReadonlyMap<number, string>,
+  hooked: (link: Link) => boolean,
+): DeviceStatus {
+  const { name, index, mac } = link;
+  const counted = shared?.counted.get(index) ?? [];
+  const counts = { ingress: countsOf(counted, 'ingress'), egress: countsOf(counted, 'egress') };
+  const data = shared?.members.get(index)?.find(({ set }) => set === DEVICE_POLICY)?.data;
+  const mark = data && viewOf(data).getUint32(0, HOST_LITTLE_ENDIAN);
+  const policy = mark === undefined ? undefined : policies.get(mark);
+  if (attachment) {
+    const { record, tables } = attachment;
+    const behindDoor = hooked(link);
+    const state =
+      record.device !== name ? 'renamed' : behindDoor && mark === undefined ? 'closed' : 'attached';
+    const { digest, origin } = record;
+    return { device: name, index, state, mac, policy: record.policy, digest, origin, tables, ...counts };
+  }
+  if (mark !== undefined) {
+    const called = policy ?? (mark === BY_HAND_MARK ? UNMATCHED_ACCEPT : `mark ${mark}`);
+    return {
+      device: name,
+      index,
+      state: 'attached',
+      mac,
+      policy: called,
+      origin: 'agent',
+      tables: [],
+      ...counts,
+    };
+  }
+  return { device: name, index, state: hooked(link) ? 'closed' : 'unfiltered', mac, tables: [], ...counts };
+}
+
+function staleStatus(
+  index: number,
+  attachment: Attachment | undefined,
+  shared: SharedState | undefined,
+): DeviceStatus {
+  const counted = shared?.counted.get(index) ?? [];
+  const counts = { ingress: countsOf(counted, 'ingress'), egress: countsOf(counted, 'egress') };
+  if (!attachment) {
+    return { device: `interface ${index}`, index, state: 'stale', mac: undefined, tables: [], ...counts };
+  }
+  const { device, mac, policy, digest, origin } = attachment.record;
+  const { tables } = attachment;
+  return { device, index, state: 'stale', mac: mac || undefined, policy, digest, origin, tables, ...counts };
+}

@@ -1,0 +1,110 @@
+import { TapwallError } from '../error.js';
+import type { Segment } from '../nftables/transaction.js';
+import { attachSegment, detachSegment } from '../program/attach.js';
+import { indexSegment, memberSegment } from '../program/member.js';
+import type { Device } from './device.js';
+import { type HookOptions, isFirst, planHooks } from './hook-plan.js';
+import type { Plan } from './plan.js';
+import type { Roster } from './roster.js';
+import { compareMembers, hasProgram, type Target, tablesFor } from './target.js';
+
+/** What brings one device in line: pieces of transactions, and what is so when they are in force. */
+export interface Step {
+  device: Device;
+  target: Target;
+  /** Belongs into one transaction. */
+  segments: Segment[];
+  /**
+   * Belongs into the next one: the kernel refuses a transaction that adds one device to two chains of one table
+   * (EEXIST, nft_chain_update() of net/netfilter/nf_tables_api.c).
+   */
+  late: Segment[];
+  /** Notes what is in force with the first transaction, and with the next one. */
+  apply(): void;
+  applyLate(): void;
+  /** Notes that the kernel has refused all of it, or what belongs into the next transaction. */
+  revert(): void;
+  revertLate(): void;
+}
+
+export interface StepOptions {
+  /** The device is gone. */
+  gone?: boolean;
+  /** Its counters go too. */
+  forgets?: boolean;
+  /** Indexes of the links that programs name. */
+  links: ReadonlyMap<string, number>;
+  roster: Roster;
+  /** Whether another device has a name by now, and its hooks in the same chain. */
+  isTaken?: HookOptions['isTaken'];
+}
+
+/** @throws TapwallError NOT_SUPPORTED for a name that is not valid UTF-8, where anything has to say it. */
+export function planStep(plan: Plan, device: Device, target: Target, options: StepOptions): Step {
+  const { gone = false, roster, isTaken = () => false } = options;
+  // Such a name cannot be written back: a hook on what it was read as stands on nothing.
+  if ((target.program || target.hook !== undefined) && device.link.name.includes('\ufffd')) {
+    throw new TapwallError('NOT_SUPPORTED', `the name of interface ${device.link.index} is not valid UTF-8`, {
+      hint: 'Rename the device.',
+    });
+  }
+  const segments: Segment[] = [];
+  const { leave, join } = compareMembers(device.members, target.members);
+  if (leave.length > 0) segments.push(memberSegment('leave', leave));
+  if (join.length > 0) segments.push(memberSegment('join', join));
+  if (options.forgets) segments.push(...counterSegments(plan, device.link.index));
+  const program = tablesSegment(device, target, options.links);
+  if (program) segments.push(program);
+  const moves = planHooks(plan, device, target.hook, { gone, roster, isTaken });
+  const now = moves.filter(({ direction }) => isFirst(plan, direction));
+  const late = moves.filter(({ direction }) => !isFirst(plan, direction));
+  segments.push(...now.flatMap((move) => move.segments));
+  return {
+    device,
+    target,
+    segments,
+    late: late.flatMap((move) => move.segments),
+    apply: () => {
+      device.members = target.members;
+      if (!target.keepsTables) applyTables(device, target);
+      for (const move of now) move.apply();
+    },
+    applyLate: () => {
+      for (const move of late) move.apply();
+    },
+    revert: () => {
+      for (const move of moves) move.revert();
+    },
+    revertLate: () => {
+      for (const move of late) move.revert();
+    },
+  };
+}
+
+/** Removes the counters that packets may have made for a device. */
+function counterSegments({ counters, destroys }: Plan, index: number): Segment[] {
+  if (counters.length === 0) return [];
+  if (destroys) return [indexSegment('destroy', counters, index)];
+  // An element is put there if it is not, and then deleted: nothing is tried to see if it fails.
+  return [indexSegment('join', counters, index), indexSegment('leave', counters, index)];
+}
+
+function tablesSegment(
+  device: Device,
+  { program, keepsTables }: Target,
+  links: ReadonlyMap<string, number>,
+): Segment | undefined {
+  if (keepsTables) return undefined;
+  if (!program) return device.tables.length > 0 ? detachSegment(device.tables) : undefined;
+  if (hasProgram(device, program)) return undefined;
+  const { link, assignedMac, tables } = device;
+  const facts = { index: link.index, name: link.name, mac: assignedMac, origin: 'agent' as const, links };
+  return attachSegment(program, facts, tables);
+}
+
+function applyTables(device: Device, { program }: Target): void {
+  device.tables = program ? tablesFor(program, device.link.index) : [];
+  device.origin = program ? 'agent' : undefined;
+  device.digest = program?.digest;
+  device.attachedName = program ? device.link.name : undefined;
+}

@@ -1,0 +1,135 @@
+import type { Binding } from '../config/configuration.js';
+import { equalBytes } from '../netlink/bytes.js';
+import { DEVICE_POLICY, membersOf } from '../policy/membership.js';
+import { encodeAssignedMac } from '../program/assigned-mac.js';
+import { type Member, memberKey } from '../program/member.js';
+import { deviceTableName } from '../program/name.js';
+import type { Program } from '../program/program.js';
+import type { Device } from './device.js';
+import type { Plan, PlannedPolicy } from './plan.js';
+
+/** What a device should have. */
+export interface Target {
+  /** What events call its policy; undefined for a device that nothing admits. */
+  policy: string | undefined;
+  members: Member[];
+  /** For a policy with tables of its own. */
+  program: Program | undefined;
+  /** True where the device keeps the tables it has, whatever they are: a hand has attached them. */
+  keepsTables?: boolean;
+  /** The name its own hooks should stand on; undefined where hooks stand already, or none are wanted. */
+  hook: string | undefined;
+}
+
+/** What `unmatched: accept` is called where a policy's name is expected. */
+export const UNMATCHED_ACCEPT = '(accept)';
+
+/** Whether a device needs hooks of its own to stand behind the door. */
+export function needsHook(plan: Plan, name: string): boolean {
+  switch (plan.placement) {
+    case 'prefix':
+      return false;
+    case 'names':
+      return !plan.names.has(name);
+    default:
+      return true;
+  }
+}
+
+/** What a device that stands behind the door should have. */
+export function targetOf(plan: Plan, device: Device, binding: Binding | undefined): Target {
+  const { link, assignedMac } = device;
+  const hook = needsHook(plan, link.name) ? link.name : undefined;
+  const policy = policyFor(plan, binding);
+  if (!policy) return { policy: undefined, members: [], program: undefined, hook };
+  const members = membersOf({
+    index: link.index,
+    mac: assignedMac,
+    addresses: binding?.addresses ?? [],
+    policy,
+  }).map((member) =>
+    member.set === DEVICE_POLICY ? { ...member, userdata: encodeAssignedMac(assignedMac) } : member,
+  );
+  return { policy: policy.name, members, program: policy.program, hook };
+}
+
+/** What a device should have that a hand has given tables of its own: they alone filter it. */
+export function handTarget(plan: Plan, device: Device): Target {
+  const { policy: _, ...target } = targetOf({ ...plan, unmatched: { action: 'accept' } }, device, undefined);
+  return { ...target, policy: undefined, keepsTables: true };
+}
+
+function policyFor(
+  { policies, unmatched, byHand }: Plan,
+  binding: Binding | undefined,
+): PlannedPolicy | undefined {
+  if (binding) return policies.get(binding.policy);
+  if (unmatched.action === 'policy') return policies.get(unmatched.policy);
+  return unmatched.action === 'accept' ? { ...byHand, name: UNMATCHED_ACCEPT } : undefined;
+}
+
+/** The kernel's names of the tables that a program has for a device, sorted. */
+export function tablesFor(program: Program, index: number): string[] {
+  return program.tables.map((table) => deviceTableName(index, table)).sort();
+}
+
+/** True when an agent gave the device exactly the tables that the program would give it now. */
+export function hasProgram(device: Device, program: Program): boolean {
+  const { link, origin, digest, attachedName, tables } = device;
+  const expected = tablesFor(program, link.index);
+  return (
+    origin === 'agent' &&
+    digest === program.digest &&
+    attachedName === link.name &&
+    tables.length === expected.length &&
+    tables.every((name, at) => name === expected[at])
+  );
+}
+
+/** What must leave and what must join for a device to have just the members it should. */
+export function compareMembers(
+  present: readonly Member[],
+  wanted: readonly Member[],
+): { leave: Member[]; join: Member[] } {
+  if (present.length === 0) return { leave: [], join: [...wanted] };
+  if (wanted.length === 0) return { leave: [...present], join: [] };
+  const find = finder(present);
+  const leave = new Set(present);
+  const join: Member[] = [];
+  for (const member of wanted) {
+    const known = find(member);
+    if (known && alike(known, member)) leave.delete(known);
+    // An element's data cannot be changed: the old one leaves in the same transaction.
+    else join.push(member);
+  }
+  return { leave: [...leave], join };
+}
+
+/** Up to so many members are looked through one by one, which takes less than an index of them; nearly all have fewer. */
+const FEW = 24;
+
+function finder(members: readonly Member[]): (member: Member) => Member | undefined {
+  if (members.length <= FEW) {
+    return ({ set, key }) => members.find((one) => one.set === set && equalBytes(one.key, key));
+  }
+  const byKey = new Map(members.map((member) => [memberKey(member), member]));
+  return (member) => byKey.get(memberKey(member));
+}
+
+function alike(a: Member, b: Member): boolean {
+  return (
+    equalBytes(a.data ?? NOTHING, b.data ?? NOTHING) &&
+    equalBytes(a.expression?.data ?? NOTHING, b.expression?.data ?? NOTHING)
+  );
+}
+
+const NOTHING = new Uint8Array();
+
+/** True when nothing has to be done. */
+export function isInPlace(device: Device, target: Target, directions: readonly number[]): boolean {
+  const { leave, join } = compareMembers(device.members, target.members);
+  const tables =
+    target.keepsTables || (target.program ? hasProgram(device, target.program) : device.tables.length === 0);
+  const hooks = directions.every((direction) => device.hooks.get(direction) === target.hook);
+  return tables && hooks && leave.length === 0 && join.length === 0;
+}

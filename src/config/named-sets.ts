@@ -1,0 +1,120 @@
+import { RAW_PAYLOAD_BASES } from '../policy/chain-text.js';
+import { NFT_KEYWORDS } from '../policy/keyword.js';
+import type { NamedSet, SetFlag } from './configuration.js';
+import type { Findings } from './findings.js';
+import { checkPart } from './issue.js';
+import { namedSetSchema } from './schema.js';
+import { readElement, readSetType, type SetType } from './set-element.js';
+import { quote } from './suggest.js';
+import { describe, type Located, type LocatedEntry } from './yaml.js';
+
+const SET_NAME = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/;
+
+/** Reads `sets`. What is wrong with a set is told; the set is then not in the result. */
+export function readNamedSets(entry: LocatedEntry | undefined, findings: Findings): Map<string, NamedSet> {
+  const sets = new Map<string, NamedSet>();
+  if (entry?.value.kind !== 'map') return sets;
+  for (const [name, setEntry] of entry.value.entries) {
+    checkName(name, setEntry, findings);
+    const set = readNamedSet(name, setEntry, findings);
+    if (set) sets.set(name, set);
+  }
+  return sets;
+}
+
+function checkName(name: string, { key }: LocatedEntry, findings: Findings): void {
+  if (name.includes('.')) {
+    findings.refuse(
+      key,
+      `${quote(name)} cannot be the name of a set: names with a dot are tapwall’s own`,
+      'They stand in the same table as the sets of the addresses, which no rule may change.',
+    );
+  } else if (!SET_NAME.test(name)) {
+    findings.refuse(
+      key,
+      `${quote(name)} cannot be the name of a set`,
+      'Up to 32 letters, digits, `_` and `-`, the first a letter.',
+    );
+  } else if (NFT_KEYWORDS.has(name) || RAW_PAYLOAD_BASES.has(name)) {
+    findings.refuse(key, `${quote(name)} cannot be the name of a set: it is a keyword of nft`);
+  }
+}
+
+function readNamedSet(name: string, { key, value }: LocatedEntry, findings: Findings): NamedSet | undefined {
+  const part = { name: `the set ${quote(name)}`, value, key };
+  const fields = checkPart(namedSetSchema, part, findings.source, findings.problems);
+  if (!fields || value.kind !== 'map') return undefined;
+  const type = readSetType(fields.type);
+  if ('flaw' in type) {
+    findings.refuse(value.entries.get('type')?.value.span ?? key, type.flaw, type.hint);
+    return undefined;
+  }
+  const list = value.entries.get('elements')?.value;
+  const elements = readElements(list?.kind === 'list' ? list.items : [], type, findings);
+  const flags = new Set<SetFlag>(fields.flags);
+  if (elements.haveInterval) flags.add('interval');
+  if (fields.timeout !== undefined) flags.add('timeout');
+  const flagsSpan = (value.entries.get('flags') ?? value.entries.get('timeout') ?? { key }).key;
+  for (const [one, other] of EXCLUDING_FLAGS) {
+    if (flags.has(one) && flags.has(other)) {
+      findings.refuse(flagsSpan, `no set can be both ${quote(one)} and ${quote(other)}`);
+    }
+  }
+  const { size } = fields;
+  if (size !== undefined && size < elements.texts.length) {
+    findings.refuse(
+      value.entries.get('size')?.value.span ?? key,
+      `the set has ${elements.texts.length} elements, more than its size`,
+    );
+  }
+  return {
+    name,
+    type: type.text,
+    elements: elements.texts,
+    flags: [...flags],
+    ...(fields.timeout !== undefined && { timeout: fields.timeout }),
+    ...(size !== undefined && { size }),
+    location: findings.source.location(key.start),
+    elementLocations: elements.locations,
+  };
+}
+
+/** The kernel refuses both; it can't add single elements to what it keeps as intervals while packets pass. */
+const EXCLUDING_FLAGS: readonly (readonly [SetFlag, SetFlag])[] = [
+  ['interval', 'dynamic'],
+  ['constant', 'timeout'],
+];
+
+interface Elements {
+  texts: string[];
+  locations: NamedSet['elementLocations'][number][];
+  haveInterval: boolean;
+}
+
+/** A loop of its own, without the schema library: there may be a hundred thousand. */
+function readElements(items: readonly Located[], type: SetType, findings: Findings): Elements {
+  const elements: Elements = { texts: [], locations: [], haveInterval: false };
+  for (const item of items) {
+    const written = writtenText(item, findings);
+    if (written === undefined) {
+      findings.refuse(item.span, `expected text or a whole number, got ${describe(item)}`);
+      continue;
+    }
+    const element = readElement(written, type);
+    if ('flaw' in element) {
+      findings.refuse(item.span, element.flaw, element.hint);
+      continue;
+    }
+    elements.texts.push(element.text);
+    elements.locations.push(findings.source.location(item.span.start));
+    elements.haveInterval ||= element.isInterval;
+  }
+  return elements;
+}
+
+/** A number as it stands in the file: `10.0` is half an address that somebody forgot to finish, and not a ten. */
+function writtenText(item: Located, { source }: Findings): string | undefined {
+  if (item.kind !== 'scalar') return undefined;
+  if (typeof item.value === 'string') return item.value;
+  return typeof item.value === 'number' ? source.text.slice(item.span.start, item.span.end) : undefined;
+}

@@ -1,0 +1,329 @@
+import type {
+  Binding,
+  GuardName,
+  InlinePolicy,
+  NamedSet,
+  Policy,
+  PolicyText,
+} from '../config/configuration.js';
+import { SourceError } from '../error.js';
+import { checkChainText } from './chain-text.js';
+import { type FactKind, factSets, type PrefixLengths } from './fact.js';
+import { type Direction, guardChains, guardFacts, guardRules, isGuarding } from './guard.js';
+import { GUARD_NAMES } from './guard-name.js';
+import {
+  LIMITS,
+  type Limit,
+  type LimitReason,
+  limitDefinition,
+  limitExpression,
+  limitMatch,
+  limitSet,
+} from './limit.js';
+import { BY_HAND_MARK, DEVICE_POLICY, type PolicyMembership } from './membership.js';
+import { MappedText, type SourceMap } from './source-map.js';
+import { DEVICE_VARIABLE } from './variable.js';
+
+/** What the text of a policy that is none is called: a device's own tables filter it, or nothing does. */
+export const BY_HAND = 'by-hand';
+
+/** The marks of policies begin here. */
+export const FIRST_MARK = BY_HAND_MARK + 1;
+
+export interface SharedInput {
+  policies: readonly { policy: Policy; mark: number }[];
+  /** The configuration's own sets. */
+  sets: readonly NamedSet[];
+  /** All that any binding uses. */
+  prefixLengths: PrefixLengths;
+  /** Which hooks the kernel has. Every kernel with netdev chains has ingress. */
+  hooks: { egress: boolean };
+}
+
+/** The table that all devices share, as one nft file. */
+export interface SharedSource {
+  /** Takes the variable `$intf`, the device of its base chains, which stand for all that will be. */
+  text: string;
+  sourceMap: SourceMap;
+  /** By name. */
+  policies: Map<string, PolicyMembership>;
+  byHand: PolicyMembership;
+  /** The sets in which frames are counted by device: `ingress.admitted`, `egress.dropped.REASON`. */
+  counters: string[];
+}
+
+/** Why a frame was dropped; the last part of the name of the set that counts it. */
+export type DropReason = 'unmatched' | 'policy' | GuardName | LimitReason;
+
+/** The lengths of the prefixes in bindings, shortest first, single addresses left out. */
+export function prefixLengths(bindings: readonly Pick<Binding, 'addresses'>[]): PrefixLengths {
+  const addresses = bindings.flatMap((binding) => binding.addresses ?? []);
+  const of = (family: 4 | 6, single: number) => {
+    const lengths = addresses.filter((one) => one.family === family).map((one) => one.prefixLength);
+    return [...new Set(lengths)].filter((length) => length < single).sort((a, b) => a - b);
+  };
+  return { ip4: of(4, 32), ip6: of(6, 128) };
+}
+
+/**
+ * Renders the shared table: only what some policy uses.
+ * @throws SourceError POLICY when rules reach beyond their chain.
+ */
+export function renderShared(input: SharedInput): SharedSource {
+  const setNames = new Set(input.sets.map(({ name }) => name));
+  const problems = input.policies.flatMap(({ policy }) =>
+    DIRECTIONS.flatMap((direction) => {
+      const rules = rulesOf(policy, direction);
+      return rules ? checkChainText(rules, setNames) : [];
+    }),
+  );
+  if (problems.length > 0) throw new SourceError('POLICY', problems);
+  return new Renderer(input).render();
+}
+
+const DIRECTIONS: readonly Direction[] = ['ingress', 'egress'];
+
+/** What the kernel is told of a device's index on each hook: on the other it has none. */
+const INDEX = { ingress: 'iif', egress: 'oif' } as const;
+const WORDS = { ingress: 'to the VM', egress: 'from the VM' } as const;
+
+const TABLE_COMMENT =
+  'tapwall: the filters of VMs on macvtap devices. ingress: to the VM, egress: from the VM';
+
+function rulesOf(policy: Policy, direction: Direction): PolicyText | undefined {
+  return policy.kind === 'inline' ? policy[direction] : undefined;
+}
+
+/** One direction of one policy, of what stands in it before the rules. */
+interface Plan {
+  guards: GuardName[];
+  limits: Limit[];
+}
+
+function planOf(policy: Policy, direction: Direction): Plan {
+  return {
+    guards: GUARD_NAMES.filter((guard) => policy.guards.includes(guard) && isGuarding(guard, direction)),
+    limits: LIMITS.filter((limit) => limit.direction === direction && policy.limits[limit.key]),
+  };
+}
+
+class Renderer {
+  readonly #input: SharedInput;
+  readonly #directions: readonly Direction[];
+  readonly #text = new MappedText();
+
+  constructor(input: SharedInput) {
+    this.#input = input;
+    this.#directions = input.hooks.egress ? DIRECTIONS : ['ingress'];
+  }
+
+  render(): SharedSource {
+    this.#text.add('table netdev tapwall {', `\tcomment "${TABLE_COMMENT}"`);
+    for (const set of this.#input.sets) this.#namedSet(set);
+    this.#factSets();
+    this.#text.add(
+      `\tmap ${DEVICE_POLICY} {`,
+      '\t\ttype iface_index : mark',
+      '\t\tcomment "the policy of each device, by its mark"',
+      '\t}',
+    );
+    const counters = this.#directions.flatMap((direction) => this.#direction(direction));
+    this.#text.add('}');
+    return {
+      text: this.#text.text,
+      sourceMap: this.#text.sourceMap,
+      policies: new Map(
+        this.#input.policies.map(({ policy, mark }) => [policy.name, this.#membership(policy, mark)]),
+      ),
+      byHand: { mark: BY_HAND_MARK, facts: [], limits: [] },
+      counters,
+    };
+  }
+
+  #membership(policy: Policy, mark: number): PolicyMembership {
+    const plans = this.#directions.map((direction) => ({ direction, ...planOf(policy, direction) }));
+    return {
+      mark,
+      facts: this.#factsOf([policy]),
+      limits: plans.flatMap(({ limits }) =>
+        limits.flatMap((limit) => {
+          const rate = policy.limits[limit.key];
+          return rate ? [{ set: limitSet(limit), expression: limitExpression(rate) }] : [];
+        }),
+      ),
+    };
+  }
+
+  #factsOf(policies: readonly Policy[]): FactKind[] {
+    const facts = policies.flatMap((policy) =>
+      this.#directions.flatMap((direction) =>
+        planOf(policy, direction).guards.flatMap((guard) => guardFacts(guard, direction)),
+      ),
+    );
+    return [...new Set(facts)];
+  }
+
+  /** Of all policies. */
+  #plans(direction: Direction): { policy: Policy; plan: Plan }[] {
+    return this.#input.policies.map(({ policy }) => ({ policy, plan: planOf(policy, direction) }));
+  }
+
+  #namedSet({ name, type, elements, elementLocations, flags, timeout, size, location }: NamedSet): void {
+    this.#text.addFrom(location, `\tset ${name} {`);
+    this.#text.addFrom(location, `\t\ttype ${type}`);
+    if (flags.length > 0) this.#text.addFrom(location, `\t\tflags ${flags.join(', ')}`);
+    // Prefixes that lie in each other would be refused, and their order in a file means nothing.
+    if (flags.includes('interval')) this.#text.add('\t\tauto-merge');
+    if (timeout !== undefined) this.#text.addFrom(location, `\t\ttimeout ${timeout}`);
+    if (size !== undefined) this.#text.addFrom(location, `\t\tsize ${size}`);
+    this.#text.add(`\t\tcomment "set ${name} of the configuration"`);
+    if (elements.length > 0) {
+      this.#text.add('\t\telements = {');
+      for (const [at, element] of elements.entries()) {
+        this.#text.addFrom(elementLocations[at] ?? location, `\t\t\t${element},`);
+      }
+      this.#text.add('\t\t}');
+    }
+    this.#text.add('\t}');
+  }
+
+  #factSets(): void {
+    const facts = this.#factsOf(this.#input.policies.map(({ policy }) => policy));
+    for (const { name, type, comment } of facts.flatMap((kind) =>
+      factSets(kind, this.#input.prefixLengths),
+    )) {
+      this.#text.add(`\tset ${name} {`, `\t\t${type}`, `\t\tcomment "${comment}"`, '\t}');
+    }
+  }
+
+  #chain(name: string, comment: string, rules: readonly string[]): void {
+    this.#text.add(
+      `\tchain ${name} {`,
+      `\t\tcomment "${comment}"`,
+      ...rules.map((rule) => `\t\t${rule}`),
+      '\t}',
+    );
+  }
+
+  /** @returns the sets that count. */
+  #direction(direction: Direction): string[] {
+    const plans = this.#plans(direction);
+    const guards = GUARD_NAMES.filter((guard) => plans.some(({ plan }) => plan.guards.includes(guard)));
+    const limits = LIMITS.filter((limit) => plans.some(({ plan }) => plan.limits.includes(limit)));
+    const decides = plans.some(
+      ({ policy }) =>
+        policy.kind === 'inline' && (policy.default === 'drop' || rulesOf(policy, direction) !== undefined),
+    );
+    const reasons: DropReason[] = [
+      'unmatched',
+      ...(decides ? (['policy'] as const) : []),
+      ...guards,
+      ...limits.map(({ reason }) => reason),
+    ];
+    for (const limit of limits) {
+      this.#text.add(
+        `\tset ${limitSet(limit)} {`,
+        `\t\ttype iface_index; ${limitDefinition(limit)}`,
+        '\t\tcomment "the limit of each device"',
+        '\t}',
+      );
+    }
+    this.#counter(`${direction}.admitted`, `what passed ${WORDS[direction]}, by device`);
+    this.#chain(`${direction}.admit`, `counts what passes ${WORDS[direction]}`, [
+      `add @${direction}.admitted { ${INDEX[direction]} }`,
+      'accept',
+    ]);
+    for (const reason of reasons) this.#dropped(direction, reason);
+    for (const guard of guards) {
+      const drop = `${direction}.dropped.${guard}`;
+      const lengths = this.#input.prefixLengths;
+      for (const { name, comment, rules } of guardChains(guard, direction, { drop, lengths })) {
+        this.#chain(name, comment, rules);
+      }
+    }
+    this.#chain(`${BY_HAND}.${direction}`, `${WORDS[direction]}: filtered by tables of its own, if at all`, [
+      'meta mark set 0',
+      `goto ${direction}.admit`,
+    ]);
+    for (const { policy, plan } of plans) this.#policy(direction, policy, plan);
+    this.#door(direction);
+    return [`${direction}.admitted`, ...reasons.map((reason) => `${direction}.dropped.${reason}`)];
+  }
+
+  #counter(set: string, comment: string): void {
+    this.#text.add(
+      `\tset ${set} {`,
+      '\t\ttype iface_index; size 65535; flags dynamic; counter',
+      `\t\tcomment "${comment}"`,
+      '\t}',
+    );
+  }
+
+  #dropped(direction: Direction, reason: DropReason): void {
+    const name = `${direction}.dropped.${reason}`;
+    this.#counter(name, `what was dropped ${WORDS[direction]}, by device; reason: ${reason}`);
+    this.#chain(name, `drops what was to go ${WORDS[direction]}; reason: ${reason}`, [
+      `add @${name} { ${INDEX[direction]} }`,
+      'drop',
+    ]);
+  }
+
+  #policy(direction: Direction, policy: Policy, { guards, limits }: Plan): void {
+    const name = `policy.${policy.name}.${direction}`;
+    const rules = rulesOf(policy, direction);
+    if (policy.kind === 'inline' && rules) this.#rules(`${name}.rules`, policy, rules);
+    const isAdmitted = policy.kind === 'file' || policy.default === 'accept';
+    this.#chain(name, `policy ${policy.name}: ${WORDS[direction]}`, [
+      // The mark found the policy; it must not leave the host with the frame, nor be there for the rules.
+      'meta mark set 0',
+      ...guards.flatMap((guard) =>
+        guardRules(guard, direction, {
+          drop: `${direction}.dropped.${guard}`,
+          lengths: this.#input.prefixLengths,
+        }),
+      ),
+      ...limits.map((limit) => `${limitMatch(limit)} goto ${direction}.dropped.${limit.reason}`),
+      ...(rules ? [`jump ${name}.rules`] : []),
+      `goto ${direction}.${isAdmitted ? 'admit' : 'dropped.policy'}`,
+    ]);
+  }
+
+  /** A variable that is defined inside a chain is known there alone, so policies may give one name two values. */
+  #rules(name: string, policy: InlinePolicy, rules: PolicyText): void {
+    this.#text.add(`\tchain ${name} {`, `\t\tcomment "the rules of policy ${policy.name}"`);
+    for (const [variable, value] of Object.entries(policy.variables)) {
+      this.#text.addFrom(policy.location, `\t\tdefine ${variable} = ${value}`);
+    }
+    this.#text.addRules(rules);
+    this.#text.add('\t}');
+  }
+
+  /** What finds the policy of a frame's device, and drops the frame if there is none. */
+  #door(direction: Direction): void {
+    const map = `policy.${direction}`;
+    const chains = [
+      `${BY_HAND_MARK} : goto ${BY_HAND}.${direction}`,
+      ...this.#input.policies.map(({ policy, mark }) => `${mark} : goto policy.${policy.name}.${direction}`),
+    ];
+    this.#text.add(
+      `\tmap ${map} {`,
+      '\t\ttype mark : verdict',
+      `\t\tcomment "the chain of each policy ${WORDS[direction]}, by its mark"`,
+      '\t\telements = {',
+      ...chains.map((chain) => `\t\t\t${chain},`),
+      '\t\t}',
+      '\t}',
+    );
+    // Two statements, with the mark between them: nft 1.0.6 cannot list a lookup in what another lookup found.
+    this.#chain(`${direction}.door`, `where every frame ${WORDS[direction]} begins`, [
+      'meta mark set 0',
+      `meta mark set ${INDEX[direction]} map @${DEVICE_POLICY}`,
+      `meta mark vmap @${map}`,
+      `goto ${direction}.dropped.unmatched`,
+    ]);
+    this.#chain(direction, `all devices of tapwall, ${WORDS[direction]}`, [
+      `type filter hook ${direction} device $${DEVICE_VARIABLE} priority filter; policy drop`,
+      `goto ${direction}.door`,
+    ]);
+  }
+}

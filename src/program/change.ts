@@ -1,0 +1,116 @@
+import { leaf } from '../netlink/attribute.js';
+import { cString } from '../netlink/bytes.js';
+import { NLM_F_CREATE } from '../netlink/constants.js';
+import {
+  NFT_MSG_DELCHAIN,
+  NFT_MSG_DELRULE,
+  NFT_MSG_DELSET,
+  NFT_MSG_NEWTABLE,
+  NFTA_CHAIN_NAME,
+  NFTA_RULE_CHAIN,
+  NFTA_SET_NAME,
+  NFTA_TABLE_NAME,
+  NFTA_TABLE_USERDATA,
+} from '../nftables/constants.js';
+import type { Segment } from '../nftables/transaction.js';
+import { fill } from './attach.js';
+import { type Blueprint, SHARED_TABLE } from './blueprint.js';
+import { type Inventory, inventoryOf } from './inventory.js';
+import { layOut } from './layout.js';
+import type { ProgramMessage } from './program.js';
+import type { TemplateAttribute } from './template.js';
+
+/** What turns the shared table into what it should be, less hooks and devices. */
+export interface Change {
+  messages: ProgramMessage[];
+  /** Sets that go, or are made anew: they lose the elements of devices. */
+  emptied: string[];
+}
+
+const table: TemplateAttribute = leaf(NFTA_TABLE_NAME, cString(SHARED_TABLE));
+
+/** A message that names one object of the shared table. */
+export function aboutShared(
+  operation: number,
+  label: string,
+  ...attributes: TemplateAttribute[]
+): ProgramMessage {
+  return { operation, flags: 0, label, attributes: [table, ...attributes] };
+}
+
+function deleteRules(chain: string): ProgramMessage {
+  return aboutShared(NFT_MSG_DELRULE, `DELRULE of ${chain}`, leaf(NFTA_RULE_CHAIN, cString(chain)));
+}
+
+function deleteChain(chain: string): ProgramMessage {
+  return aboutShared(NFT_MSG_DELCHAIN, `DELCHAIN ${chain}`, leaf(NFTA_CHAIN_NAME, cString(chain)));
+}
+
+function deleteSet(set: string): ProgramMessage {
+  return aboutShared(NFT_MSG_DELSET, `DELSET ${set}`, leaf(NFTA_SET_NAME, cString(set)));
+}
+
+/** Empties a base chain and takes it away. */
+export function deleteBase(chain: string): ProgramMessage[] {
+  return [deleteRules(chain), deleteChain(chain)];
+}
+
+/**
+ * Compares what there is with what should be. What is alike is not touched: its counters, and the elements of devices
+ * in its sets, stay. What differs is emptied and filled again in the same transaction, so that no frame meets half of it.
+ * @param installed undefined when the kernel has no such table.
+ */
+export function planChange(
+  installed: Pick<Inventory, 'sets' | 'chains'> | undefined,
+  blueprint: Blueprint,
+): Change {
+  const wanted = inventoryOf(blueprint);
+  const before = installed ?? { sets: new Map(), chains: new Map() };
+  const sets = blueprint.sets.filter(
+    ({ name, digest }) => !before.sets.has(name) || before.sets.get(name) !== digest,
+  );
+  const lostSets = [...before.sets.keys()].filter((name) => wanted.sets.get(name) !== before.sets.get(name));
+  const differing = new Set([...lostSets, ...sets.map(({ name }) => name)]);
+  // The rules that use a set stand in the way of making it anew.
+  const chains = blueprint.chains.filter(
+    ({ name, uses }) =>
+      !before.chains.has(name) ||
+      before.chains.get(name) !== wanted.chains.get(name) ||
+      uses.some((set) => differing.has(set)),
+  );
+  const goneChains = [...before.chains.keys()].filter((name) => !wanted.chains.has(name));
+  const refilled = chains.filter(({ name }) => before.chains.has(name));
+  const messages: ProgramMessage[] = [];
+  if (!installed) messages.push(newTable(blueprint.userdata));
+  messages.push(
+    ...[...goneChains, ...refilled.map(({ name }) => name)].map(deleteRules),
+    ...lostSets.map(deleteSet),
+    ...goneChains.map(deleteChain),
+    ...sets.map(({ create }) => create),
+    ...chains.filter(({ name }) => !before.chains.has(name)).map(({ create }) => create),
+    ...chains.flatMap((chain) => [...chain.sets, ...chain.chains]),
+    ...sets.flatMap(({ elements }) => elements),
+    ...chains.flatMap(({ elements }) => elements),
+    ...chains.flatMap(({ rules }) => rules),
+  );
+  return { messages, emptied: [...differing] };
+}
+
+function newTable(userdata: Uint8Array): ProgramMessage {
+  const attribute = leaf(NFTA_TABLE_USERDATA, userdata);
+  return { ...aboutShared(NFT_MSG_NEWTABLE, `NEWTABLE ${SHARED_TABLE}`, attribute), flags: NLM_F_CREATE };
+}
+
+/**
+ * Lays messages of the shared table out as bytes.
+ * @param links indexes of the other links that rules name.
+ * @throws TapwallError LINK_NOT_FOUND when one is not among them.
+ */
+export function sharedSegment(
+  messages: readonly ProgramMessage[],
+  links: ReadonlyMap<string, number>,
+): Segment {
+  const { bytes, pokes, messages: starts } = layOut(messages, { nameLength: 0, indexLength: 0 });
+  fill(bytes, pokes, { index: 0, name: '', mac: '', origin: 'agent', links });
+  return { bytes, starts, labels: messages.map(({ label }) => label) };
+}

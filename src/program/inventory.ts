@@ -1,0 +1,78 @@
+import { TapwallError } from '../error.js';
+import { type Chain, type HookDevice, hookDevices } from '../nftables/chain.js';
+import type { Rule } from '../nftables/rule.js';
+import type { Ruleset } from '../nftables/ruleset.js';
+import { type Blueprint, readDigest, SHARED_RECORD, SHARED_TABLE } from './blueprint.js';
+
+/** A base chain as the kernel has it. */
+export interface InstalledBase {
+  digest: string | undefined;
+  /** NF_NETDEV_INGRESS or NF_NETDEV_EGRESS. */
+  direction: number;
+  devices: HookDevice[];
+}
+
+/** What the kernel holds of the shared table, by the digests that stand in it. */
+export interface Inventory {
+  sets: Map<string, string | undefined>;
+  /** All but base chains and anonymous ones. */
+  chains: Map<string, string | undefined>;
+  bases: Map<string, InstalledBase>;
+}
+
+/** Digest of a chain without rules, where there is no rule to keep one. */
+const NO_RULES = 'no rules';
+
+/**
+ * @param ruleset tables, chains, rules and sets; elements are not looked at.
+ * @throws TapwallError FOREIGN_TABLE when the table of that name is somebody else's.
+ */
+export function takeInventory({ tables, chains, rules, sets }: Ruleset): Inventory | undefined {
+  const table = tables.find(({ name }) => name === SHARED_TABLE);
+  if (!table) return undefined;
+  if (readDigest(table.userdata) !== SHARED_RECORD) {
+    throw new TapwallError(
+      'FOREIGN_TABLE',
+      `there is a table netdev ${SHARED_TABLE} that tapwall has not made`,
+      {
+        hint: `Rename it, or delete it: nft delete table netdev ${SHARED_TABLE}`,
+      },
+    );
+  }
+  const firstRules = new Map<string, Rule>();
+  for (const rule of rules) {
+    if (rule.table === SHARED_TABLE && !firstRules.has(rule.chain)) firstRules.set(rule.chain, rule);
+  }
+  const inventory: Inventory = { sets: new Map(), chains: new Map(), bases: new Map() };
+  for (const set of sets) {
+    if (set.table !== SHARED_TABLE || isAnonymous(set.name)) continue;
+    inventory.sets.set(set.name, readDigest(set.userdata));
+  }
+  for (const chain of chains) {
+    if (chain.table !== SHARED_TABLE || chain.name === undefined || isAnonymous(chain.name)) continue;
+    const first = firstRules.get(chain.name);
+    const digest = first ? readDigest(first.userdata) : NO_RULES;
+    if (chain.hook) inventory.bases.set(chain.name, installedBase(chain, digest));
+    else inventory.chains.set(chain.name, digest);
+  }
+  return inventory;
+}
+
+function installedBase({ hook }: Chain, digest: string | undefined): InstalledBase {
+  return { digest, direction: hook?.number ?? -1, devices: hook ? hookDevices(hook) : [] };
+}
+
+/** Names of the kernel's making, and those that a blueprint gives instead. */
+function isAnonymous(name: string): boolean {
+  return name.startsWith('__');
+}
+
+/** What there will be when a blueprint is in force. */
+export function inventoryOf(blueprint: Blueprint): Pick<Inventory, 'sets' | 'chains'> {
+  return {
+    sets: new Map(blueprint.sets.map(({ name, digest }) => [name, digest])),
+    chains: new Map(
+      blueprint.chains.map(({ name, digest, rules }) => [name, rules.length > 0 ? digest : NO_RULES]),
+    ),
+  };
+}
