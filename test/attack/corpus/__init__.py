@@ -1,0 +1,1 @@
+"""The frames of the attack corpus, by what they attack."""
