@@ -156,7 +156,8 @@ function deviceStatus(
     const { digest, origin } = record;
     return { device: name, index, state, mac, policy: record.policy, digest, origin, tables, ...counts };
   }
-  if (mark !== undefined) {
+  // What no hook stands on passes whatever admits it.
+  if (mark !== undefined && hooked(link)) {
     const called = policy ?? (mark === BY_HAND_MARK ? UNMATCHED_ACCEPT : `mark ${mark}`);
     return {
       device: name,
