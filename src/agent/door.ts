@@ -142,8 +142,6 @@ function changeSegments(plan: Plan, state: DoorState, links: ReadonlyMap<string,
   return segments;
 }
 
-const NO_LINKS: ReadonlyMap<string, number> = new Map();
-
 /**
  * Base chains that take the place of others, in two transactions, one for each direction: the kernel refuses to add one
  * name to two chains of a table in one (EEXIST, nft_chain_update()). What is replaced leaves in the transaction in which
@@ -155,7 +153,7 @@ function replaceSegments(plan: Plan, state: DoorState): [now: Segment[], late: S
   for (const { name, direction } of state.removed) {
     if (!isRemade(plan, state, name)) continue;
     const list = isFirst(plan, direction) ? segments[0] : segments[1];
-    list.push(sharedSegment(deleteBase(name), NO_LINKS));
+    list.push(sharedSegment(deleteBase(name)));
   }
   for (const base of state.created) listFor(base.direction).push(...baseSegments(plan, base));
   return segments;
@@ -164,7 +162,7 @@ function replaceSegments(plan: Plan, state: DoorState): [now: Segment[], late: S
 /** Takes away what hooked devices that hang on other chains by now. Until then frames pass both. */
 function removalSegments(plan: Plan, state: DoorState): Segment[] {
   const names = state.removed.map(({ name }) => name).filter((name) => !isRemade(plan, state, name));
-  return names.length === 0 ? [] : [sharedSegment(names.flatMap(deleteBase), NO_LINKS)];
+  return names.length === 0 ? [] : [sharedSegment(names.flatMap(deleteBase))];
 }
 
 /** Whether a chain of that name is made again: as one that stands, or with the hooks of single devices. */

@@ -24,8 +24,6 @@ export interface HookOptions {
   isTaken(name: string, chain: string, word: string): boolean;
 }
 
-const NO_LINKS: ReadonlyMap<string, number> = new Map();
-
 /**
  * Takes the hooks from where they are and places them where they should be.
  * @param hook the name to stand on; undefined for no hooks.
@@ -75,7 +73,7 @@ function ownChain(
   if (isThere && !keepsHooks && (gone || hook !== undefined)) return [];
   const segments: Segment[] = [];
   const name = deviceChain(word, device.link.index);
-  if (isThere) segments.push(sharedSegment(deleteBase(name), NO_LINKS));
+  if (isThere) segments.push(sharedSegment(deleteBase(name)));
   const base = blueprint.bases.get(direction);
   if (base && hook !== undefined) segments.push(encodeSegment(createBase(name, base, [{ name: hook }])));
   return segments;

@@ -186,8 +186,7 @@ async function compileAll(
   const shared = renderConfiguration(configuration, marks, capabilities);
   let compiled: CompiledShared | undefined;
   try {
-    // What is installed must be listed by the host's nft one day: one that libnftables dies of is refused now.
-    compiled = await compileRendered(configuration, shared, compiler, { listing: true });
+    compiled = await compileRendered(configuration, shared, compiler);
   } catch (error) {
     problems.push(...(await blame(configuration, error, compiler, marks, capabilities)));
   }
@@ -230,12 +229,14 @@ function renderConfiguration(
   });
 }
 
-/** Compiles the text of the shared table. */
-export function compileRendered(
+/**
+ * Compiles the text of the shared table. What is installed must be listed by the host's nft one day, so it is always
+ * listed: a text that libnftables dies of is refused now.
+ */
+function compileRendered(
   { file }: Configuration,
   shared: SharedSource,
   compiler: Compiler,
-  options: { listing?: boolean } = {},
 ): Promise<CompiledShared> {
   const source: PolicySource = {
     name: SHARED_TABLE,
@@ -245,7 +246,7 @@ export function compileRendered(
     variables: {},
     locate: (line, column) => shared.sourceMap.locate(line, column) ?? { file, line: 1, column: 1 },
   };
-  return compiler.compileShared(source, countedVerdicts, options);
+  return compiler.compileShared(source, countedVerdicts, { listing: true });
 }
 
 /** The rules of users' policies say `accept` and `drop`; where they stand, frames are counted for their device. */
@@ -276,9 +277,7 @@ async function blame(
   for (const policy of configuration.policies.values()) {
     const alone = { ...configuration, policies: new Map([[policy.name, policy]]) };
     try {
-      await compileRendered(alone, renderConfiguration(alone, marks, capabilities), compiler, {
-        listing: true,
-      });
+      await compileRendered(alone, renderConfiguration(alone, marks, capabilities), compiler);
     } catch (one) {
       problems.push(...problemsOf(policy, one));
     }

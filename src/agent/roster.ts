@@ -44,7 +44,7 @@ export class Roster {
    * @param isTaken whether another device of the chain has the name by now: then the hook is that one's.
    */
   leave(chain: string, base: BlueprintBase, name: string, isTaken: boolean): Segment | undefined {
-    if (this.forget(chain) === 0) return sharedSegment(deleteBase(chain), NO_LINKS);
+    if (this.forget(chain) === 0) return sharedSegment(deleteBase(chain));
     return isTaken ? undefined : encodeSegment([removeDevices(chain, base, [{ name }])]);
   }
 
@@ -64,5 +64,3 @@ export class Roster {
     return left;
   }
 }
-
-const NO_LINKS: ReadonlyMap<string, number> = new Map();

@@ -101,14 +101,16 @@ function newTable(userdata: Uint8Array): ProgramMessage {
   return { ...aboutShared(NFT_MSG_NEWTABLE, `NEWTABLE ${SHARED_TABLE}`, attribute), flags: NLM_F_CREATE };
 }
 
+const NO_LINKS: ReadonlyMap<string, number> = new Map();
+
 /**
  * Lays messages of the shared table out as bytes.
- * @param links indexes of the other links that rules name.
+ * @param links indexes of the other links that rules name; what takes things away names none.
  * @throws TapwallError LINK_NOT_FOUND when one is not among them.
  */
 export function sharedSegment(
   messages: readonly ProgramMessage[],
-  links: ReadonlyMap<string, number>,
+  links: ReadonlyMap<string, number> = NO_LINKS,
 ): Segment {
   const { bytes, pokes, messages: starts } = layOut(messages, { nameLength: 0, indexLength: 0 });
   fill(bytes, pokes, { index: 0, name: '', mac: '', origin: 'agent', links });
