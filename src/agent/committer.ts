@@ -45,6 +45,14 @@ export class Committer {
     );
   }
 
+  /**
+   * Admits devices before they are hooked, where the chain that they are added to may be in force: it would drop their
+   * frames for as long as the kernel takes to read the rest of the transaction. What is refused will be refused again.
+   */
+  admitInAdvance(steps: readonly Step[]): void {
+    for (const chunk of chunks(steps)) this.#attempt(chunk.flatMap(({ joins }) => joins));
+  }
+
   /** A step that the kernel refuses does not keep the others from being taken. */
   commit(steps: readonly Step[]): Outcome[] {
     return chunks(steps).flatMap((chunk) => this.#commitTogether(chunk));

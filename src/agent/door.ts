@@ -13,12 +13,14 @@ import {
   deviceChain,
   deviceOfChain,
   isMoreChain,
+  type Meanwhile,
   moreChain,
   removeDevices,
   type StandingBase,
   standingBases,
+  yieldBase,
 } from '../program/hook.js';
-import type { InstalledBase, Inventory } from '../program/inventory.js';
+import { type InstalledBase, type Inventory, NO_RULES } from '../program/inventory.js';
 import type { Member } from '../program/member.js';
 import type { Committer, Outcome } from './committer.js';
 import { isFirst } from './hook-plan.js';
@@ -37,12 +39,22 @@ export interface DoorState {
   hooks: Map<number, Map<number, string>>;
   change: Change;
   /** Base chains to take away, and to make. */
-  removed: { name: string; direction: number }[];
+  removed: { name: string; direction: number; hasRules: boolean }[];
   created: StandingBase[];
   /** How many devices each chain has that devices are added to one by one. */
   counts: Map<string, number>;
   /** Names that such a chain hooks and no device has. */
   forgotten: { chain: string; direction: number; devices: HookDevice[] }[];
+}
+
+/** What comes with putting the door in place. */
+export interface DoorWork {
+  /** The devices' own. */
+  steps: readonly Step[];
+  /** Indexes of the links that rules name. */
+  links: ReadonlyMap<string, number>;
+  /** `open` where devices have been in use: then they lose no frame that their policies admit. */
+  meanwhile: Meanwhile;
 }
 
 /** The shared table: read, compared with what it should be, and put in place. */
@@ -75,22 +87,23 @@ export class Door {
   put(
     plan: Plan,
     state: DoorState,
-    steps: readonly Step[],
-    links: ReadonlyMap<string, number>,
+    { steps, links, meanwhile }: DoorWork,
     conclude: (outcomes: Outcome[]) => void,
   ): void {
     const change = changeSegments(plan, state, links);
     if (!state.stands) {
       this.#committer.transact(change);
+      if (plan.placement === 'device' && meanwhile === 'open') this.#committer.admitInAdvance(steps);
       conclude(this.#committer.commit(steps));
-      this.#createBases(plan, state.created);
+      this.#createBases(plan, state.created, meanwhile);
       return;
     }
     if (change.length === 0 && state.created.length === 0 && state.removed.length === 0) {
       conclude(this.#committer.commit(steps));
       return;
     }
-    const [now, late] = replaceSegments(plan, state);
+    if (meanwhile === 'open') this.#committer.transact(yieldSegments(state));
+    const [now, late] = replaceSegments(plan, state, meanwhile);
     try {
       this.#committer.transact([...now, ...change, ...steps.flatMap(({ segments }) => segments)]);
     } catch (error) {
@@ -115,8 +128,8 @@ export class Door {
    * One chain to a transaction: a hook on a device that is there costs the kernel a third of a millisecond, and
    * thousands of them at once would keep links from being made for seconds.
    */
-  #createBases(plan: Plan, created: readonly StandingBase[]): void {
-    for (const base of created) this.#committer.transact(baseSegments(plan, base));
+  #createBases(plan: Plan, created: readonly StandingBase[], meanwhile: Meanwhile): void {
+    for (const base of created) this.#committer.transact(baseSegments(plan, base, meanwhile));
   }
 }
 
@@ -147,7 +160,11 @@ function changeSegments(plan: Plan, state: DoorState, links: ReadonlyMap<string,
  * name to two chains of a table in one (EEXIST, nft_chain_update()). What is replaced leaves in the transaction in which
  * the new one comes, so that no device is without a hook in between.
  */
-function replaceSegments(plan: Plan, state: DoorState): [now: Segment[], late: Segment[]] {
+function replaceSegments(
+  plan: Plan,
+  state: DoorState,
+  meanwhile: Meanwhile,
+): [now: Segment[], late: Segment[]] {
   const segments: [Segment[], Segment[]] = [[], []];
   const listFor = (direction: number) => segments[direction === NF_NETDEV_INGRESS ? 0 : 1];
   for (const { name, direction } of state.removed) {
@@ -155,8 +172,14 @@ function replaceSegments(plan: Plan, state: DoorState): [now: Segment[], late: S
     const list = isFirst(plan, direction) ? segments[0] : segments[1];
     list.push(sharedSegment(deleteBase(name)));
   }
-  for (const base of state.created) listFor(base.direction).push(...baseSegments(plan, base));
+  for (const base of state.created) listFor(base.direction).push(...baseSegments(plan, base, meanwhile));
   return segments;
+}
+
+/** Prepares the removal of chains, in whose place others come. One without its rules goes on dropping everything. */
+function yieldSegments({ removed }: DoorState): Segment[] {
+  const names = removed.filter(({ hasRules }) => hasRules).map(({ name }) => name);
+  return names.length === 0 ? [] : [encodeSegment(names.map(yieldBase))];
 }
 
 /** Takes away what hooked devices that hang on other chains by now. Until then frames pass both. */
@@ -171,9 +194,13 @@ function isRemade({ placement }: Plan, { created }: DoorState, chain: string): b
   return placement === 'chain' ? deviceOfChain(chain) !== undefined : isMoreChain(chain);
 }
 
-function baseSegments(plan: Plan, { name, direction, devices }: StandingBase): Segment[] {
+function baseSegments(
+  plan: Plan,
+  { name, direction, devices }: StandingBase,
+  meanwhile: Meanwhile,
+): Segment[] {
   const base = plan.blueprint.bases.get(direction);
-  return base ? [encodeSegment(createBase(name, base, devices))] : [];
+  return base ? [encodeSegment(createBase(name, base, devices, meanwhile))] : [];
 }
 
 function planDoor(plan: Plan, shared: SharedState | undefined, links: readonly Link[]): DoorState {
@@ -194,21 +221,25 @@ function planDoor(plan: Plan, shared: SharedState | undefined, links: readonly L
   for (const base of wanted) {
     const installed = bases.get(base.name);
     if (installed && isCurrent(plan, installed) && holds(installed, base)) continue;
-    if (installed) state.removed.push({ name: base.name, direction: installed.direction });
+    if (installed) state.removed.push(removalOf(base.name, installed));
     state.created.push(base);
   }
   const names = new Set(wanted.map(({ name }) => name));
   const owners = linksByChain(plan, links);
   for (const [name, base] of bases) {
     if (!names.has(name) && !keepOwn(plan, state, name, base, owners.get(name) ?? [])) {
-      state.removed.push({ name, direction: base.direction });
+      state.removed.push(removalOf(name, base));
     }
   }
   return state;
 }
 
-function isCurrent({ blueprint }: Plan, { digest, direction }: InstalledBase): boolean {
-  return digest !== undefined && digest === blueprint.bases.get(direction)?.digest;
+function removalOf(name: string, { direction, digest }: InstalledBase): DoorState['removed'][number] {
+  return { name, direction, hasRules: digest !== undefined && digest !== NO_RULES };
+}
+
+function isCurrent({ blueprint }: Plan, { digest, direction, drops }: InstalledBase): boolean {
+  return drops && digest !== undefined && digest === blueprint.bases.get(direction)?.digest;
 }
 
 /** True when a base chain hooks what it should. */

@@ -1,7 +1,7 @@
 import { NF_NETDEV_INGRESS } from '../nftables/constants.js';
 import { encodeSegment, type Segment } from '../nftables/transaction.js';
 import { deleteBase, sharedSegment } from '../program/change.js';
-import { createBase, DIRECTIONS, deviceChain, moreChain } from '../program/hook.js';
+import { createBase, DIRECTIONS, deviceChain, type Meanwhile, moreChain } from '../program/hook.js';
 import type { Device } from './device.js';
 import type { Plan } from './plan.js';
 import type { Roster } from './roster.js';
@@ -19,6 +19,7 @@ export interface HookMove {
 export interface HookOptions {
   /** The device is gone. */
   gone: boolean;
+  meanwhile: Meanwhile;
   roster: Roster;
   /** Whether another device has a name by now, and its hooks in the same chain. */
   isTaken(name: string, chain: string, word: string): boolean;
@@ -66,7 +67,7 @@ function ownChain(
   direction: number,
   word: string,
   hook: string | undefined,
-  { gone }: HookOptions,
+  { gone, meanwhile }: HookOptions,
 ): Segment[] {
   const isThere = device.hooks.get(direction) !== undefined;
   // Before 6.16 a hook goes with its device, and its chain with it; and it follows its device to another name.
@@ -75,7 +76,9 @@ function ownChain(
   const name = deviceChain(word, device.link.index);
   if (isThere) segments.push(sharedSegment(deleteBase(name)));
   const base = blueprint.bases.get(direction);
-  if (base && hook !== undefined) segments.push(encodeSegment(createBase(name, base, [{ name: hook }])));
+  if (base && hook !== undefined) {
+    segments.push(encodeSegment(createBase(name, base, [{ name: hook }], meanwhile)));
+  }
   return segments;
 }
 
@@ -85,7 +88,7 @@ function moreSegments(
   direction: number,
   word: string,
   hook: string | undefined,
-  { gone, roster, isTaken }: HookOptions,
+  { gone, meanwhile, roster, isTaken }: HookOptions,
   { undo, done }: { undo: (() => void)[]; done: (() => void)[] },
 ): Segment[] {
   const base = blueprint.bases.get(direction);
@@ -100,7 +103,7 @@ function moreSegments(
   const segments: Segment[] = [];
   if (hook !== undefined) {
     // One leaves and one comes: the chain stays whoever was alone in it.
-    segments.push(roster.join(chain, base, hook, keepsHooks));
+    segments.push(roster.join(chain, base, hook, { staysAlone: keepsHooks, meanwhile }));
     undo.push(() => roster.forget(chain));
     done.push(() => roster.confirm(chain));
   }

@@ -6,7 +6,7 @@ import type { NetlinkSocket } from '../kernel/socket.js';
 import type { Link, LinkEvent } from '../links/link.js';
 import { NETLINK_NETFILTER, NETLINK_ROUTE } from '../netlink/constants.js';
 import { detachSegment } from '../program/attach.js';
-import { moreChain } from '../program/hook.js';
+import { type Meanwhile, moreChain } from '../program/hook.js';
 import { type Attachment, listAttachments } from './attachment.js';
 import { Committer, type Outcome } from './committer.js';
 import { adoptMembers, adoptTables, type Device, newDevice } from './device.js';
@@ -70,7 +70,7 @@ export class AgentLoop {
   start(beforeReady?: () => void): void {
     this.#herald.wake();
     for (const message of this.#plan.warnings) this.#herald.warn(message);
-    this.#synchronise();
+    this.#synchronise('open');
     const { microseconds } = this.#herald;
     beforeReady?.();
     this.#herald.emit({
@@ -104,11 +104,11 @@ export class AgentLoop {
     const before = this.#plan;
     this.#plan = plan;
     try {
-      this.#synchronise();
+      this.#synchronise('open');
     } catch (error) {
       this.#plan = before;
       // What was read went by the other plan.
-      this.#synchronise();
+      this.#synchronise('open');
       throw error;
     }
     for (const message of plan.warnings) this.#herald.warn(message);
@@ -172,7 +172,7 @@ export class AgentLoop {
         this.#herald.emit({ event: 'overflow', message: 'link events were lost; reading all devices again' });
         this.#pending.clear();
         this.#events.discard();
-        this.#synchronise();
+        this.#synchronise('closed');
         continue;
       }
       for (const event of events) this.#handle(event);
@@ -213,22 +213,25 @@ export class AgentLoop {
     return this.#plan.prefixes.some((prefix) => name.startsWith(prefix));
   }
 
-  /** Makes the kernel's state what the plan says, from what both sockets read now. */
-  #synchronise(): void {
+  /**
+   * Makes the kernel's state what the plan says, from what both sockets read now.
+   * @param meanwhile what frames meet on hooks that are not yet in force.
+   */
+  #synchronise(meanwhile: Meanwhile): void {
     this.#pending.clear();
     this.#links.forgetParents();
-    const links = this.#links.macvtaps();
-    const state = this.#door.read(this.#plan, links);
+    const macvtaps = this.#links.macvtaps();
+    const state = this.#door.read(this.#plan, macvtaps);
     this.#roster.reset(state.counts);
     const attachments = new Map(listAttachments(this.#netfilter).map((one) => [one.index, one]));
-    const present = new Set(links.map(({ index }) => index));
+    const present = new Set(macvtaps.map(({ index }) => index));
     const gone: Device[] = [];
     for (const [index, device] of this.#devices) {
       if (present.has(index)) continue;
       this.#devices.delete(index);
       gone.push(device);
     }
-    for (const link of links) {
+    for (const link of macvtaps) {
       const attachment = attachments.get(link.index);
       const isKnown = [state.members, state.hooks, state.counted].some((one) => one.has(link.index));
       const device = this.#note(link, attachment, isKnown);
@@ -241,11 +244,10 @@ export class AgentLoop {
     }
     const stale = new Set([...state.members.keys(), ...state.counted.keys(), ...attachments.keys()]);
     for (const { link } of gone) stale.add(link.index);
-    for (const { index } of links) stale.delete(index);
-    const steps = this.#steps([...this.#devices.values()], true);
-    this.#door.put(this.#plan, state, steps, this.#links.indexes(this.#plan.blueprint.links), (outcomes) =>
-      this.#conclude(outcomes),
-    );
+    for (const { index } of macvtaps) stale.delete(index);
+    const steps = this.#steps([...this.#devices.values()], { verified: true, meanwhile });
+    const links = this.#links.indexes(this.#plan.blueprint.links);
+    this.#door.put(this.#plan, state, { steps, links, meanwhile }, (outcomes) => this.#conclude(outcomes));
     for (const index of stale) {
       const device = gone.find(({ link }) => link.index === index);
       const attachment = attachments.get(index);
@@ -273,23 +275,26 @@ export class AgentLoop {
     if (this.#pending.size === 0) return;
     const devices = [...this.#pending];
     this.#pending.clear();
-    this.#conclude(this.#committer.commit(this.#steps(devices, false)));
+    this.#conclude(this.#committer.commit(this.#steps(devices, { verified: false, meanwhile: 'closed' })));
   }
 
   /**
    * What has to be done for devices; those that need nothing are told of where that is news.
-   * @param verified what the kernel holds for them was read just now.
+   * @param how.verified what the kernel holds for them was read just now.
    */
-  #steps(devices: readonly Device[], verified: boolean): Step[] {
+  #steps(devices: readonly Device[], how: { verified: boolean; meanwhile: Meanwhile }): Step[] {
     const steps: Step[] = [];
     for (const device of devices) {
-      const step = this.#step(device, verified);
+      const step = this.#step(device, how);
       if (step) steps.push(step);
     }
     return steps;
   }
 
-  #step(device: Device, verified: boolean): Step | undefined {
+  #step(
+    device: Device,
+    { verified, meanwhile }: { verified: boolean; meanwhile: Meanwhile },
+  ): Step | undefined {
     const { link } = device;
     const binding = this.#covers(link) ? this.#bindingFor(device) : undefined;
     if (device.origin === 'manual' && !binding) {
@@ -317,7 +322,7 @@ export class AgentLoop {
     let step: Step;
     try {
       // Of a device that leaves the prefixes nobody will say that it is gone.
-      step = this.#planStep(device, target, { links, forgets: !this.#covers(link) });
+      step = this.#planStep(device, target, { links, meanwhile, forgets: !this.#covers(link) });
     } catch (error) {
       if (!(error instanceof TapwallError)) throw error;
       this.#refuse(device, target.policy, error);

@@ -59,7 +59,8 @@ export class Rehearsal {
     const door = new Door(netfilter, committer);
     const roster = new Roster();
     const links = (names: readonly string[]) => new Map(names.map((name) => [name, DEVICE.index]));
-    door.put(plan, door.read(plan, []), [], links(plan.blueprint.links), () => undefined);
+    const work = { steps: [], links: links(plan.blueprint.links), meanwhile: 'closed' as const };
+    door.put(plan, door.read(plan, []), work, () => undefined);
     const policies = [...plan.policies.values()].filter(
       ({ program }) => (program?.messages.length ?? 0) <= LARGEST_PROGRAM,
     );

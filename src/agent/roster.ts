@@ -1,7 +1,7 @@
 import { encodeSegment, type Segment } from '../nftables/transaction.js';
 import type { BlueprintBase } from '../program/blueprint.js';
 import { deleteBase, sharedSegment } from '../program/change.js';
-import { addDevices, removeDevices, reviveBase } from '../program/hook.js';
+import { addDevices, type Meanwhile, removeDevices, reviveBase } from '../program/hook.js';
 
 /**
  * How many devices each base chain has that devices are added to one by one. A chain is made with its first device and
@@ -27,11 +27,16 @@ export class Roster {
    * said: the transaction that was to make it may be refused, and this one sent alone.
    * @param staysAlone false where a chain goes with its last device, before anybody has heard of it.
    */
-  join(chain: string, base: BlueprintBase, name: string, staysAlone: boolean): Segment {
+  join(
+    chain: string,
+    base: BlueprintBase,
+    name: string,
+    { staysAlone, meanwhile }: { staysAlone: boolean; meanwhile: Meanwhile },
+  ): Segment {
     this.#counts.set(chain, (this.#counts.get(chain) ?? 0) + 1);
     const devices = [{ name }];
     if (staysAlone && this.#standing.has(chain)) return encodeSegment([addDevices(chain, base, devices)]);
-    return encodeSegment(reviveBase(chain, base, devices));
+    return encodeSegment(reviveBase(chain, base, devices, meanwhile));
   }
 
   /** Notes that the kernel has taken a device that joined. */

@@ -1,6 +1,7 @@
 import { TapwallError } from '../error.js';
 import type { Segment } from '../nftables/transaction.js';
 import { attachSegment, detachSegment } from '../program/attach.js';
+import type { Meanwhile } from '../program/hook.js';
 import { indexSegment, memberSegment } from '../program/member.js';
 import type { Device } from './device.js';
 import { type HookOptions, isFirst, planHooks } from './hook-plan.js';
@@ -14,6 +15,8 @@ export interface Step {
   target: Target;
   /** Belongs into one transaction. */
   segments: Segment[];
+  /** What of it admits the device; may be sent on its own before. */
+  joins: Segment[];
   /**
    * Belongs into the next one: the kernel refuses a transaction that adds one device to two chains of one table
    * (EEXIST, nft_chain_update() of net/netfilter/nf_tables_api.c).
@@ -32,6 +35,8 @@ export interface StepOptions {
   gone?: boolean;
   /** Its counters go too. */
   forgets?: boolean;
+  /** What the device's frames meet until its own hooks are in force; `closed` unless it has been in use. */
+  meanwhile?: Meanwhile;
   /** Indexes of the links that programs name. */
   links: ReadonlyMap<string, number>;
   roster: Roster;
@@ -41,7 +46,7 @@ export interface StepOptions {
 
 /** @throws TapwallError NOT_SUPPORTED for a name that is not valid UTF-8, where anything has to say it. */
 export function planStep(plan: Plan, device: Device, target: Target, options: StepOptions): Step {
-  const { gone = false, roster, isTaken = () => false } = options;
+  const { gone = false, meanwhile = 'closed', roster, isTaken = () => false } = options;
   // Such a name cannot be written back: a hook on what it was read as stands on nothing.
   if ((target.program || target.hook !== undefined) && device.link.name.includes('\ufffd')) {
     throw new TapwallError('NOT_SUPPORTED', `the name of interface ${device.link.index} is not valid UTF-8`, {
@@ -51,11 +56,12 @@ export function planStep(plan: Plan, device: Device, target: Target, options: St
   const segments: Segment[] = [];
   const { leave, join } = compareMembers(device.members, target.members);
   if (leave.length > 0) segments.push(memberSegment('leave', leave));
-  if (join.length > 0) segments.push(memberSegment('join', join));
+  const joins = join.length > 0 ? [memberSegment('join', join)] : [];
+  segments.push(...joins);
   if (options.forgets) segments.push(...counterSegments(plan, device.link.index));
   const program = tablesSegment(device, target, options.links);
   if (program) segments.push(program);
-  const moves = planHooks(plan, device, target.hook, { gone, roster, isTaken });
+  const moves = planHooks(plan, device, target.hook, { gone, meanwhile, roster, isTaken });
   const now = moves.filter(({ direction }) => isFirst(plan, direction));
   const late = moves.filter(({ direction }) => !isFirst(plan, direction));
   segments.push(...now.flatMap((move) => move.segments));
@@ -63,6 +69,7 @@ export function planStep(plan: Plan, device: Device, target: Target, options: St
     device,
     target,
     segments,
+    joins,
     late: late.flatMap((move) => move.segments),
     apply: () => {
       device.members = target.members;

@@ -5,6 +5,7 @@ import { NLM_F_APPEND, NLM_F_CREATE } from '../netlink/constants.js';
 import type { Operation } from '../nftables/batch.js';
 import { chainSchema, type HookDevice } from '../nftables/chain.js';
 import {
+  NF_ACCEPT,
   NF_NETDEV_EGRESS,
   NF_NETDEV_INGRESS,
   NFT_MSG_DELCHAIN,
@@ -93,22 +94,45 @@ export function standingBases(
   return bases;
 }
 
-function chainMessage(name: string, base: BlueprintBase, devices: HookDevice[]): Operation {
+/**
+ * What a frame meets on a hook before the transaction that places it is in force. The kernel places hooks while it still
+ * reads the transaction, and rules are in force only at its end: until then the chain's policy alone decides. `closed`
+ * drops at once; `open` leaves devices that have been in use as they were, and whatever else filters them in charge.
+ */
+export type Meanwhile = 'closed' | 'open';
+
+function chainMessage(
+  name: string,
+  base: BlueprintBase,
+  devices: HookDevice[],
+  meanwhile: Meanwhile,
+): Operation {
   const { hook, ...chain } = base.chain;
   const place = { number: hook?.number ?? 0, priority: hook?.priority ?? 0, devices };
+  const policy = meanwhile === 'open' ? { policy: NF_ACCEPT } : {};
+  const attributes = chainSchema.encode({ ...chain, ...policy, name, hook: place });
   return {
-    request: nftablesRequest(
-      NFT_MSG_NEWCHAIN,
-      NLM_F_CREATE,
-      chainSchema.encode({ ...chain, name, hook: place }),
-    ),
+    request: nftablesRequest(NFT_MSG_NEWCHAIN, NLM_F_CREATE, attributes),
     label: `NEWCHAIN ${name}`,
   };
 }
 
-/** Makes a base chain with its rules and hooks, as many as one message takes. */
-export function createBase(name: string, base: BlueprintBase, devices: readonly HookDevice[]): Operation[] {
-  const operations: Operation[] = [chainMessage(name, base, [...devices])];
+function policyMessage(name: string, policy: number): Operation {
+  const attributes = chainSchema.encode({ table: SHARED_TABLE, name, policy });
+  return { request: nftablesRequest(NFT_MSG_NEWCHAIN, 0, attributes), label: `policy of ${name}` };
+}
+
+/**
+ * Makes a base chain with its rules and hooks, as many as one message takes. One that is open meanwhile gets its policy
+ * last, which takes nothing from the door: the rules leave no frame to the policy.
+ */
+export function createBase(
+  name: string,
+  base: BlueprintBase,
+  devices: readonly HookDevice[],
+  meanwhile: Meanwhile,
+): Operation[] {
+  const operations: Operation[] = [chainMessage(name, base, [...devices], meanwhile)];
   base.rules.forEach((rule, at) => {
     const attributes = ruleSchema.encode({ ...rule, chain: name });
     operations.push({
@@ -116,7 +140,17 @@ export function createBase(name: string, base: BlueprintBase, devices: readonly 
       label: `NEWRULE ${name} rule ${at + 1}`,
     });
   });
+  const { policy } = base.chain;
+  if (meanwhile === 'open' && policy !== undefined) operations.push(policyMessage(name, policy));
   return operations;
+}
+
+/**
+ * What a base chain needs in a transaction before the one that takes it away, lest it drop what the chain admits that
+ * takes its place: rules end before hooks do, and then, too, the policy alone decides. The rules still drop.
+ */
+export function yieldBase(name: string): Operation {
+  return policyMessage(name, NF_ACCEPT);
 }
 
 /**
@@ -124,8 +158,13 @@ export function createBase(name: string, base: BlueprintBase, devices: readonly 
  * device (nft_netdev_event(), net/netfilter/nft_chain_filter.c). A message that only adds devices would make such a
  * chain anew without a rule.
  */
-export function reviveBase(name: string, base: BlueprintBase, devices: readonly HookDevice[]): Operation[] {
-  const [chain, ...rules] = createBase(name, base, devices);
+export function reviveBase(
+  name: string,
+  base: BlueprintBase,
+  devices: readonly HookDevice[],
+  meanwhile: Meanwhile,
+): Operation[] {
+  const [chain, ...rules] = createBase(name, base, devices, meanwhile);
   const attributes = [leaf(NFTA_RULE_TABLE, cString(SHARED_TABLE)), leaf(NFTA_RULE_CHAIN, cString(name))];
   const empty = { request: nftablesRequest(NFT_MSG_DELRULE, 0, attributes), label: `DELRULE of ${name}` };
   return chain ? [chain, empty, ...rules] : [];

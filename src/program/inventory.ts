@@ -1,5 +1,6 @@
 import { TapwallError } from '../error.js';
 import { type Chain, type HookDevice, hookDevices } from '../nftables/chain.js';
+import { NF_DROP } from '../nftables/constants.js';
 import type { Rule } from '../nftables/rule.js';
 import type { Ruleset } from '../nftables/ruleset.js';
 import { type Blueprint, readDigest, SHARED_RECORD, SHARED_TABLE } from './blueprint.js';
@@ -10,6 +11,8 @@ export interface InstalledBase {
   /** NF_NETDEV_INGRESS or NF_NETDEV_EGRESS. */
   direction: number;
   devices: HookDevice[];
+  /** Whether its policy is `drop`. */
+  drops: boolean;
 }
 
 /** What the kernel holds of the shared table, by the digests that stand in it. */
@@ -21,7 +24,7 @@ export interface Inventory {
 }
 
 /** Digest of a chain without rules, where there is no rule to keep one. */
-const NO_RULES = 'no rules';
+export const NO_RULES = 'no rules';
 
 /**
  * @param ruleset tables, chains, rules and sets; elements are not looked at.
@@ -58,8 +61,13 @@ export function takeInventory({ tables, chains, rules, sets }: Ruleset): Invento
   return inventory;
 }
 
-function installedBase({ hook }: Chain, digest: string | undefined): InstalledBase {
-  return { digest, direction: hook?.number ?? -1, devices: hook ? hookDevices(hook) : [] };
+function installedBase({ hook, policy }: Chain, digest: string | undefined): InstalledBase {
+  return {
+    digest,
+    direction: hook?.number ?? -1,
+    devices: hook ? hookDevices(hook) : [],
+    drops: policy === NF_DROP,
+  };
 }
 
 /** Names of the kernel's making, and those that a blueprint gives instead. */

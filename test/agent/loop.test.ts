@@ -29,16 +29,18 @@ underEach('devices that are there at the start get their policies, then the agen
     'ready 2/2',
   ]);
   assert.deepEqual(rig.installed(), ['2 guard macvtap0', '3 guard macvtap1']);
-  // Both in one transaction, and before any hook that stands in advance: a door cuts nobody off.
+  // Both in one transaction, and before any hook that is in force before they are admitted: a door cuts nobody off.
   const transactions = rig.transactions().map(operations);
   const standing = the.setting.placement === 'prefix' || the.setting.placement === 'names' ? 2 : 0;
-  assert.equal(transactions.length, 1 + the.stepsTo('macvtap0', 'macvtap1') + standing);
+  const admitted = the.setting.placement === 'device' ? 1 : 0;
+  assert.equal(transactions.length, 1 + admitted + the.stepsTo('macvtap0', 'macvtap1') + standing);
   assert.ok(transactions[0]?.includes('NEWTABLE tapwall'));
   assert.equal(transactions[1]?.filter((one) => one === 'NEWSETELEM tapwall device.policy').length, 2);
   const hooking = transactions.findIndex((one) =>
     one.some((word) => /^NEWCHAIN tapwall (in|e)gress(\.names\.0)?$/.test(word)),
   );
   assert.equal(hooking, standing === 0 ? -1 : 2);
+  if (admitted > 0) assert.ok(!transactions[1]?.some((one) => one.startsWith('NEWCHAIN')));
   // Their creation is queued as well, for the socket was there before them; it is no news.
   assert.equal(rig.step(), false);
   assert.deepEqual(rig.events(), []);

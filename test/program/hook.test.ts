@@ -2,7 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { dumpRuleset } from '#src/compiler/scratch.js';
-import { type HookDevice, hookDevices } from '#src/nftables/chain.js';
+import { encodeAttributes } from '#src/netlink/attribute.js';
+import { chainSchema, type HookDevice, hookDevices } from '#src/nftables/chain.js';
+import { NF_ACCEPT, NF_DROP, NFT_MSG_NEWCHAIN } from '#src/nftables/constants.js';
+import { messageType } from '#src/nftables/message.js';
 import { parseRuleset } from '#src/nftables/ruleset.js';
 import type { BlueprintBase } from '#src/program/blueprint.js';
 import { deleteBase, sharedSegment } from '#src/program/change.js';
@@ -12,10 +15,12 @@ import {
   deviceChain,
   deviceOfChain,
   isMoreChain,
+  type Meanwhile,
   moreChain,
   removeDevices,
   reviveBase,
   standingBases,
+  yieldBase,
 } from '#src/program/hook.js';
 import { blueprints, onStage, type Stage } from './shared.js';
 
@@ -119,22 +124,40 @@ const made = (name: string, ...list: string[]) => ({
 
 test('a chain is made, takes devices, gives them away and goes', async () => {
   await withBase((stage, from) => {
-    stage.operate(createBase('c', from, devices(...names(250))));
+    stage.operate(createBase('c', from, devices(...names(250)), 'open'));
     assert.deepEqual(chainsOf(stage), [made('c', ...names(250))]);
     stage.operate([addDevices('c', from, devices('x', 'y'))]);
     stage.operate([addDevices('c', from, devices('x'))]);
     stage.operate([removeDevices('c', from, devices(...names(250)))]);
     assert.deepEqual(chainsOf(stage), [made('c', 'x', 'y')]);
-    stage.operate(createBase('p', from, [{ prefix: 'macvtap' }]));
+    stage.operate(createBase('p', from, [{ prefix: 'macvtap' }], 'open'));
     assert.deepEqual(chainsOf(stage), [made('c', 'x', 'y'), made('p', 'macvtap*')]);
     stage.send(sharedSegment([...deleteBase('c'), ...deleteBase('p')], new Map()));
     assert.deepEqual(chainsOf(stage), []);
   });
 });
 
+test('a chain that is open until its rules are in force leaves nothing to its policy then', async () => {
+  const from = await base();
+  const policies = (meanwhile: Meanwhile) =>
+    createBase('c', from, devices('x'), meanwhile).map(({ request }) =>
+      request.type === messageType(NFT_MSG_NEWCHAIN)
+        ? chainSchema.parse(encodeAttributes([...request.attributes])).policy
+        : 'rule',
+    );
+  assert.deepEqual(policies('closed'), [NF_DROP, 'rule']);
+  assert.deepEqual(policies('open'), [NF_ACCEPT, 'rule', NF_DROP]);
+  await withBase((stage) => {
+    stage.operate(createBase('c', from, devices('x'), 'open'));
+    stage.operate([yieldBase('c')]);
+    // The rules are there, and leave nothing to the policy.
+    assert.deepEqual(chainsOf(stage), [{ ...made('c', 'x'), policy: NF_ACCEPT }]);
+  });
+});
+
 test('a chain is whole after it was revived, whether it was there, without its rules, or gone', async () => {
   await withBase((stage, from) => {
-    const revive = (name: string) => stage.operate(reviveBase('c', from, devices(name)));
+    const revive = (name: string) => stage.operate(reviveBase('c', from, devices(name), 'open'));
     revive('x');
     assert.deepEqual(chainsOf(stage), [made('c', 'x')]);
     revive('y');
@@ -148,7 +171,7 @@ test('a chain is whole after it was revived, whether it was there, without its r
     revive('x');
     assert.deepEqual(chainsOf(stage), [made('c', 'x', 'z')]);
     // Many in one transaction, as when many devices appear at once.
-    stage.operate(['u', 'v', 'w'].flatMap((name) => reviveBase('d', from, devices(name))));
+    stage.operate(['u', 'v', 'w'].flatMap((name) => reviveBase('d', from, devices(name), 'closed')));
     assert.deepEqual(chainsOf(stage), [made('c', 'x', 'z'), made('d', 'u', 'v', 'w')]);
   });
 });

@@ -33,7 +33,8 @@ test('digests are read where they stand; what is anonymous or in another table i
     { family, table, name: 'strange' },
     { family, table, name: '__chain.c.0' },
     { family, table: 'other', name: 'd' },
-    { family, table, name: 'base', hook: { number: 1, priority: 0, devices: [{ name: 'x' }] } },
+    { family, table, name: 'base', policy: 0, hook: { number: 1, priority: 0, devices: [{ name: 'x' }] } },
+    { family, table, name: 'open', policy: 1, hook: { number: 0, priority: 0, devices: [] } },
   );
   found.rules.push(
     { family, table, chain: 'c', userdata: withDigest(undefined, 'digest of c') },
@@ -58,7 +59,10 @@ test('digests are read where they stand; what is anonymous or in another table i
       ['empty', 'no rules'],
       ['strange', undefined],
     ]),
-    bases: new Map([['base', { digest: 'digest of base', direction: 1, devices: [{ name: 'x' }] }]]),
+    bases: new Map([
+      ['base', { digest: 'digest of base', direction: 1, devices: [{ name: 'x' }], drops: true }],
+      ['open', { digest: 'no rules', direction: 0, devices: [], drops: false }],
+    ]),
   });
 });
 
