@@ -10,8 +10,9 @@ import type { Kernel } from '#src/kernel/kernel.js';
 import { NetlinkSocket, type Transport } from '#src/kernel/socket.js';
 import { listLinks } from '#src/links/query.js';
 import { NETLINK_NETFILTER, NETLINK_ROUTE } from '#src/netlink/constants.js';
+import { ListedAdmission, NO_ADMISSION } from '#src/program/admission.js';
 
-const NOTHING: Target = { policy: undefined, members: [], program: undefined, hook: undefined };
+const NOTHING: Target = { policy: undefined, admission: NO_ADMISSION, program: undefined, hook: undefined };
 
 /** Passes everything on, and remembers what was sent. */
 class Recorder implements Transport {
@@ -29,6 +30,11 @@ class Recorder implements Transport {
   transact(request: Uint8Array): Uint8Array {
     this.#sent.push(Uint8Array.from(request));
     return this.#transport.transact(request);
+  }
+
+  confirm(request: Uint8Array): Uint8Array | undefined {
+    this.#sent.push(Uint8Array.from(request));
+    return this.#transport.confirm(request);
   }
 
   dump(request: Uint8Array, timeoutMs: number): Uint8Array {
@@ -72,7 +78,7 @@ export class Hand {
       .filter(({ index }) => wanted.has(index))
       .map((link) => ({
         ...newDevice(link),
-        members: state.members.get(link.index) ?? [],
+        admission: new ListedAdmission(state.members.get(link.index) ?? []),
         hooks: state.hooks.get(link.index) ?? new Map(),
       }));
     this.detach();

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { YOUNG_GENERATION_MB } from '#src/agent/agent.js';
 import type { Plan } from '#src/agent/plan.js';
 import { Contender } from '../contender.js';
 import type { Field } from './field.js';
@@ -33,7 +34,8 @@ export async function startPair(
   const tapwall = await Contender.start({
     title: 'tapwall',
     command: process.execPath,
-    args: [RUNNER, namespacePath, taskFile],
+    // As the agent's thread has it.
+    args: [`--max-semi-space-size=${YOUNG_GENERATION_MB / 3}`, RUNNER, namespacePath, taskFile],
   });
   try {
     const args = [namespacePath, attachFile, detachFile];

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <optional>
 
 #include "deadline.h"
 #include "failure.h"
@@ -32,6 +33,29 @@ bool EndsAnswer(Bytes messages, uint32_t sequence, uint32_t port_id) {
     if (message->nlmsg_seq == sequence && message->nlmsg_pid == port_id) return true;
   }
   return false;
+}
+
+/** The sequence number of the last of some requests that asks for an acknowledgement; none if no request does. */
+std::optional<uint32_t> LastAsked(Bytes requests) {
+  std::optional<uint32_t> sequence;
+  const auto* message = reinterpret_cast<const nlmsghdr*>(requests.data);
+  int left = static_cast<int>(std::min<size_t>(requests.size, std::numeric_limits<int>::max()));
+  for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
+    if ((message->nlmsg_flags & NLM_F_ACK) != 0) sequence = message->nlmsg_seq;
+  }
+  return sequence;
+}
+
+/** True if `answer` is one acknowledgement of success, without a word of the kernel's beside it. */
+bool IsPlainSuccess(Bytes answer, uint32_t sequence) {
+  struct {
+    nlmsghdr header;
+    nlmsgerr error;
+  } message;
+  if (answer.size != sizeof message) return false;
+  memcpy(&message, answer.data, sizeof message);
+  return message.header.nlmsg_type == NLMSG_ERROR && message.header.nlmsg_len == sizeof message &&
+         message.header.nlmsg_seq == sequence && message.error.error == 0;
 }
 
 }  // namespace
@@ -70,13 +94,21 @@ NetlinkSocket::NetlinkSocket(const NetlinkSocketOptions& options) {
 Bytes NetlinkSocket::Transact(Bytes request) {
   buffer_.Clear();
   Send(request);
+  ReceiveAll();
+  return buffer_.From(0);
+}
+
+Bytes NetlinkSocket::Confirm(Bytes request) {
+  const std::optional<uint32_t> asked = LastAsked(request);
+  buffer_.Clear();
+  Send(request);
   try {
-    while (Receive()) {
-    }
+    if (Receive() && asked && IsPlainSuccess(buffer_.From(0), *asked)) return {};
   } catch (...) {
     DiscardQueued();
     throw;
   }
+  ReceiveAll();
   return buffer_.From(0);
 }
 
@@ -114,20 +146,12 @@ Bytes NetlinkSocket::ReceiveOne() {
 }
 
 void NetlinkSocket::Send(Bytes request) {
-  sockaddr_nl kernel = {};
-  kernel.nl_family = AF_NETLINK;
-  iovec part = {const_cast<uint8_t*>(request.data), request.size};
-  msghdr message = {};
-  message.msg_name = &kernel;
-  message.msg_namelen = sizeof kernel;
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  if (sendmsg(fd(), &message, 0) >= 0) return;
+  if (mnl_socket_sendto(socket_.get(), request.data, request.size) >= 0) return;
   if (errno == EMSGSIZE) {
     RaiseSendBuffer(request.size);
-    if (sendmsg(fd(), &message, 0) >= 0) return;
+    if (mnl_socket_sendto(socket_.get(), request.data, request.size) >= 0) return;
   }
-  throw SystemCallFailure(errno, "sendmsg");
+  throw SystemCallFailure(errno, "sendto");
 }
 
 /** A request may be as large as the send buffer less 32 bytes (net/netlink/af_netlink.c, netlink_sendmsg). */
@@ -136,7 +160,7 @@ void NetlinkSocket::RaiseSendBuffer(size_t size) {
   const int value = static_cast<int>(std::min<size_t>(size, std::numeric_limits<int>::max() / 2));
   if (setsockopt(fd(), SOL_SOCKET, SO_SNDBUFFORCE, &value, sizeof value) == 0) return;
   // No CAP_NET_ADMIN outside a user namespace: what net.core.wmem_max allows is better than nothing, and
-  // sendmsg(2) tells if it is enough.
+  // sendto(2) tells if it is enough.
   setsockopt(fd(), SOL_SOCKET, SO_SNDBUF, &value, sizeof value);
 }
 
@@ -162,6 +186,17 @@ bool NetlinkSocket::Receive() {
     if ((message.msg_flags & MSG_TRUNC) != 0) throw SystemCallFailure(EMSGSIZE, "recvmsg");
     buffer_.Append(static_cast<size_t>(size));
     return true;
+  }
+}
+
+/** Appends all that is queued to the buffer. */
+void NetlinkSocket::ReceiveAll() {
+  try {
+    while (Receive()) {
+    }
+  } catch (...) {
+    DiscardQueued();
+    throw;
   }
 }
 

@@ -35,7 +35,7 @@ class NetlinkSocket {
 
   /**
    * Sends, then takes everything that is queued. The kernel handles route and netfilter requests inside
-   * sendmsg(2), so the answer is complete by then.
+   * sendto(2), so the answer is complete by then.
    *
    * A failure of recvmsg (ENOBUFS: the acknowledgements did not fit into the receive buffer) says nothing
    * about the request: the kernel has carried it out or refused it. What is left of the answer is thrown
@@ -44,6 +44,13 @@ class NetlinkSocket {
    * @returns A view that holds until the next call, as for all of these.
    */
   Bytes Transact(Bytes request);
+
+  /**
+   * The same for a caller who only needs to know that all went well: none (data is nullptr) if the answer
+   * begins with a plain success of the last message that asks for an acknowledgement. The kernel answers in the
+   * order of the messages, so nothing comes behind it, and the queue need not be asked again.
+   */
+  Bytes Confirm(Bytes request);
 
   /**
    * Sends, then receives until the NLMSG_DONE or NLMSG_ERROR of the request's sequence number, which is part
@@ -69,6 +76,7 @@ class NetlinkSocket {
   void Send(Bytes request);
   void RaiseSendBuffer(size_t size);
   bool Receive();
+  void ReceiveAll();
   void DiscardQueued();
 
   Handle socket_;

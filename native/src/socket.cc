@@ -56,8 +56,9 @@ Napi::Value ToUint8Array(Napi::Env env, Bytes bytes) {
 
 Napi::Function Socket::Define(Napi::Env env) {
   return DefineClass(env, {Getter<&Socket::GetPortId>("portId"), Getter<&Socket::GetFd>("fd"),
-                           Method<&Socket::Transact>("transact"), Method<&Socket::Dump>("dump"),
-                           Method<&Socket::Receive>("receive"), Method<&Socket::Close>("close")});
+                           Method<&Socket::Transact>("transact"), Method<&Socket::Confirm>("confirm"),
+                           Method<&Socket::Dump>("dump"), Method<&Socket::Receive>("receive"),
+                           Method<&Socket::Close>("close")});
 }
 
 Socket::Socket(const Napi::CallbackInfo& info)
@@ -73,7 +74,14 @@ Napi::Value Socket::GetFd(const Napi::CallbackInfo& info) {
 
 Napi::Value Socket::Transact(const Napi::CallbackInfo& info) {
   const Bytes request = ReadBytes(info[0], "request");
-  return ToUint8Array(info.Env(), Open("sendmsg").Transact(request));
+  return ToUint8Array(info.Env(), Open("sendto").Transact(request));
+}
+
+Napi::Value Socket::Confirm(const Napi::CallbackInfo& info) {
+  const Bytes request = ReadBytes(info[0], "request");
+  const Bytes answer = Open("sendto").Confirm(request);
+  if (answer.data == nullptr) return info.Env().Undefined();
+  return ToUint8Array(info.Env(), answer);
 }
 
 Napi::Value Socket::Dump(const Napi::CallbackInfo& info) {
@@ -81,7 +89,7 @@ Napi::Value Socket::Dump(const Napi::CallbackInfo& info) {
   const Bytes request = ReadBytes(info[0], "request");
   if (request.size < sizeof(nlmsghdr))
     throw ArgumentFailure("request must have at least a message header of 16 bytes");
-  return ToUint8Array(info.Env(), Open("sendmsg").Dump(request, timeout));
+  return ToUint8Array(info.Env(), Open("sendto").Dump(request, timeout));
 }
 
 Napi::Value Socket::Receive(const Napi::CallbackInfo& info) {

@@ -31,6 +31,7 @@ class Socket : public Wrapped<Socket> {
   Napi::Value GetPortId(const Napi::CallbackInfo& info);
   Napi::Value GetFd(const Napi::CallbackInfo& info);
   Napi::Value Transact(const Napi::CallbackInfo& info);
+  Napi::Value Confirm(const Napi::CallbackInfo& info);
   Napi::Value Dump(const Napi::CallbackInfo& info);
   Napi::Value Receive(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);

@@ -50,16 +50,19 @@ export class Committer {
    * frames for as long as the kernel takes to read the rest of the transaction. What is refused will be refused again.
    */
   admitInAdvance(steps: readonly Step[]): void {
-    for (const chunk of chunks(steps)) this.#attempt(chunk.flatMap(({ joins }) => joins));
+    for (const chunk of chunks(steps)) this.#attempt(chunk.flatMap(({ join }) => join ?? []));
   }
 
   /** A step that the kernel refuses does not keep the others from being taken. */
   commit(steps: readonly Step[]): Outcome[] {
+    if (steps.length <= 1) return this.#commitTogether(steps);
     return chunks(steps).flatMap((chunk) => this.#commitTogether(chunk));
   }
 
   #commitTogether(steps: readonly Step[]): Outcome[] {
-    const error = this.#attempt(steps.flatMap(({ segments }) => segments));
+    const [only] = steps;
+    const segments = steps.length === 1 && only ? only.segments : steps.flatMap(({ segments }) => segments);
+    const error = this.#attempt(segments);
     if (error && steps.length > 1) return steps.flatMap((step) => this.#commitTogether([step]));
     if (error) {
       for (const step of steps) step.revert();
@@ -76,6 +79,10 @@ export class Committer {
     const outcomes = steps.map(before);
     for (const step of steps) step.apply();
     const late = steps.filter((step) => step.late.length > 0);
+    if (late.length === 0 && along.length === 0) {
+      for (const step of steps) step.applyLate();
+      return outcomes;
+    }
     const failed = new Map<Step, TapwallError>();
     if (this.#attempt([...along, ...late.flatMap((step) => step.late)])) {
       this.transact(along);
@@ -105,8 +112,8 @@ export class Committer {
 
 /** A step's outcome, but for what is still to come. */
 function before(step: Step): Outcome {
-  const { members, tables } = step.device;
-  return { step, error: undefined, replaced: members.length > 0 || tables.length > 0, had: [...tables] };
+  const { admission, tables } = step.device;
+  return { step, error: undefined, replaced: !admission.isEmpty || tables.length > 0, had: [...tables] };
 }
 
 function chunks(steps: readonly Step[]): Step[][] {

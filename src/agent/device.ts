@@ -1,5 +1,6 @@
 import type { Link } from '../links/link.js';
 import { DEVICE_POLICY } from '../policy/membership.js';
+import { type Admission, ListedAdmission, NO_ADMISSION } from '../program/admission.js';
 import { readAssignedMac } from '../program/assigned-mac.js';
 import type { Member } from '../program/member.js';
 import type { Origin } from '../program/slot.js';
@@ -18,7 +19,7 @@ export interface Device {
   /** The policy it should have; undefined when no binding matches. */
   policy: string | undefined;
   /** The elements that admit it, as the kernel has them. */
-  members: Member[];
+  admission: Admission;
   /** The hooks that were placed for it alone, by direction: the name that each stands on. */
   hooks: Map<number, string>;
   /** Whether frames of it had been counted when the kernel's state was last read. */
@@ -53,7 +54,7 @@ export function newDevice(link: Link): Device {
     assignedMac: link.mac ?? '',
     state: 'new',
     policy: undefined,
-    members: [],
+    admission: NO_ADMISSION,
     hooks: new Map(),
     isCounted: false,
     origin: undefined,
@@ -64,8 +65,8 @@ export function newDevice(link: Link): Device {
 }
 
 /** Takes over the elements that the kernel holds for a device, whoever put them there. */
-export function adoptMembers(device: Device, members: Member[]): void {
-  device.members = members;
+export function adoptMembers(device: Device, members: readonly Member[]): void {
+  device.admission = members.length > 0 ? new ListedAdmission(members) : NO_ADMISSION;
   const policy = members.find(({ set }) => set === DEVICE_POLICY);
   device.assignedMac = readAssignedMac(policy?.userdata) ?? device.assignedMac;
 }

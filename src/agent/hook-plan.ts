@@ -25,6 +25,8 @@ export interface HookOptions {
   isTaken(name: string, chain: string, word: string): boolean;
 }
 
+const NO_MOVES: readonly HookMove[] = [];
+
 /**
  * Takes the hooks from where they are and places them where they should be.
  * @param hook the name to stand on; undefined for no hooks.
@@ -34,7 +36,8 @@ export function planHooks(
   device: Device,
   hook: string | undefined,
   options: HookOptions,
-): HookMove[] {
+): readonly HookMove[] {
+  if (hook === undefined && device.hooks.size === 0) return NO_MOVES;
   const moves: HookMove[] = [];
   for (const { direction, word } of DIRECTIONS) {
     const base = plan.blueprint.bases.get(direction);

@@ -5,8 +5,10 @@ import type { Kernel, NamespaceHandle } from '../kernel/kernel.js';
 import type { NetlinkSocket } from '../kernel/socket.js';
 import type { Link, LinkEvent } from '../links/link.js';
 import { NETLINK_NETFILTER, NETLINK_ROUTE } from '../netlink/constants.js';
+import { ListedAdmission, NO_ADMISSION } from '../program/admission.js';
 import { detachSegment } from '../program/attach.js';
 import { type Meanwhile, moreChain } from '../program/hook.js';
+import type { Member } from '../program/member.js';
 import { type Attachment, listAttachments } from './attachment.js';
 import { Committer, type Outcome } from './committer.js';
 import { adoptMembers, adoptTables, type Device, newDevice } from './device.js';
@@ -30,7 +32,7 @@ export interface LoopOptions {
 }
 
 /** What a device should have that is behind no door any more. */
-const NOTHING: Target = { policy: undefined, members: [], program: undefined, hook: undefined };
+const NOTHING: Target = { policy: undefined, admission: NO_ADMISSION, program: undefined, hook: undefined };
 
 /**
  * The agent's loop: link event, binding, target, transaction. It blocks, and so runs in a thread of its own; all it
@@ -139,7 +141,7 @@ export class AgentLoop {
       if (device) adoptTables(device, attachment);
     }
     const own = [...this.#devices.values()].filter(
-      ({ origin, members, tables }) => origin !== 'manual' && (members.length > 0 || tables.length > 0),
+      ({ origin, admission, tables }) => origin !== 'manual' && (!admission.isEmpty || tables.length > 0),
     );
     try {
       const { mostDevices } = this.#committer;
@@ -260,12 +262,12 @@ export class AgentLoop {
     known: Device | undefined,
     attachment: Attachment | undefined,
     index: number,
-    members: Device['members'],
+    members: readonly Member[],
   ): void {
     const name = known?.link.name ?? attachment?.record.device ?? `interface ${index}`;
     const device = known ?? newDevice({ ...GONE_LINK, index, name });
     adoptTables(device, attachment ?? null);
-    device.members = members;
+    device.admission = new ListedAdmission(members);
     device.hooks = new Map();
     this.#forget(device, known ? 'gone' : 'stale');
   }
@@ -420,7 +422,7 @@ export class AgentLoop {
     device.state = 'failed';
     device.policy = undefined;
     device.attachedName = device.link.name;
-    if (device.members.length === 0 && device.tables.length === 0 && this.#covers(device.link)) {
+    if (device.admission.isEmpty && device.tables.length === 0 && this.#covers(device.link)) {
       this.#herald.warn(`cannot close the door to ${device.link.name}: ${error.message}`);
       this.#herald.unmatched(device, false);
       return;
@@ -454,7 +456,7 @@ export class AgentLoop {
   /** Takes away what a device that is gone has left. */
   #forget(device: Device, reason: 'gone' | 'stale'): void {
     const had = [...device.tables];
-    const wasAdmitted = device.members.length > 0 || had.length > 0;
+    const wasAdmitted = !device.admission.isEmpty || had.length > 0;
     const step = this.#planStep(device, NOTHING, { gone: true, forgets: true });
     if (step.segments.length === 0) return;
     const [outcome] = this.#committer.commit([step]);

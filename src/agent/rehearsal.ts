@@ -3,6 +3,7 @@ import { TapwallError } from '../error.js';
 import type { Kernel } from '../kernel/kernel.js';
 import type { Link } from '../links/link.js';
 import { findLink } from '../links/query.js';
+import { NO_ADMISSION } from '../program/admission.js';
 import { Committer } from './committer.js';
 import { newDevice } from './device.js';
 import { Door } from './door.js';
@@ -72,7 +73,7 @@ export class Rehearsal {
         findLink(route, { index: DEVICE.index });
         const target = targetOf(plan, device, binding);
         committer.commit([planStep(plan, device, target, known)]);
-        const nothing = { policy: undefined, members: [], program: undefined, hook: undefined };
+        const nothing = { policy: undefined, admission: NO_ADMISSION, program: undefined, hook: undefined };
         committer.commit([planStep(plan, device, nothing, { ...known, gone: true, forgets: true })]);
       }
     }

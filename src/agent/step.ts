@@ -2,12 +2,12 @@ import { TapwallError } from '../error.js';
 import type { Segment } from '../nftables/transaction.js';
 import { attachSegment, detachSegment } from '../program/attach.js';
 import type { Meanwhile } from '../program/hook.js';
-import { indexSegment, memberSegment } from '../program/member.js';
+import { indexSegment } from '../program/member.js';
 import type { Device } from './device.js';
-import { type HookOptions, isFirst, planHooks } from './hook-plan.js';
+import { type HookMove, type HookOptions, isFirst, planHooks } from './hook-plan.js';
 import type { Plan } from './plan.js';
 import type { Roster } from './roster.js';
-import { compareMembers, hasProgram, type Target, tablesFor } from './target.js';
+import { admissionSegments, hasProgram, type Target, tablesFor } from './target.js';
 
 /** What brings one device in line: pieces of transactions, and what is so when they are in force. */
 export interface Step {
@@ -16,7 +16,7 @@ export interface Step {
   /** Belongs into one transaction. */
   segments: Segment[];
   /** What of it admits the device; may be sent on its own before. */
-  joins: Segment[];
+  join: Segment | undefined;
   /**
    * Belongs into the next one: the kernel refuses a transaction that adds one device to two chains of one table
    * (EEXIST, nft_chain_update() of net/netfilter/nf_tables_api.c).
@@ -54,38 +54,66 @@ export function planStep(plan: Plan, device: Device, target: Target, options: St
     });
   }
   const segments: Segment[] = [];
-  const { leave, join } = compareMembers(device.members, target.members);
-  if (leave.length > 0) segments.push(memberSegment('leave', leave));
-  const joins = join.length > 0 ? [memberSegment('join', join)] : [];
-  segments.push(...joins);
+  const { leave, join } = admissionSegments(device.admission, target.admission);
+  if (leave) segments.push(leave);
+  if (join) segments.push(join);
   if (options.forgets) segments.push(...counterSegments(plan, device.link.index));
   const program = tablesSegment(device, target, options.links);
   if (program) segments.push(program);
   const moves = planHooks(plan, device, target.hook, { gone, meanwhile, roster, isTaken });
+  if (moves.length === 0) return new PlannedStep(device, target, segments, join, [], []);
   const now = moves.filter(({ direction }) => isFirst(plan, direction));
   const late = moves.filter(({ direction }) => !isFirst(plan, direction));
-  segments.push(...now.flatMap((move) => move.segments));
-  return {
-    device,
-    target,
-    segments,
-    joins,
-    late: late.flatMap((move) => move.segments),
-    apply: () => {
-      device.members = target.members;
-      if (!target.keepsTables) applyTables(device, target);
-      for (const move of now) move.apply();
-    },
-    applyLate: () => {
-      for (const move of late) move.apply();
-    },
-    revert: () => {
-      for (const move of moves) move.revert();
-    },
-    revertLate: () => {
-      for (const move of late) move.revert();
-    },
-  };
+  for (const move of now) segments.push(...move.segments);
+  return new PlannedStep(device, target, segments, join, now, late);
+}
+
+/** A class, since nearly all steps move no hooks, and four closures for each would be a good part of their cost. */
+class PlannedStep implements Step {
+  readonly device: Device;
+  readonly target: Target;
+  readonly segments: Segment[];
+  readonly join: Segment | undefined;
+  readonly late: Segment[];
+  readonly #now: readonly HookMove[];
+  readonly #late: readonly HookMove[];
+
+  constructor(
+    device: Device,
+    target: Target,
+    segments: Segment[],
+    join: Segment | undefined,
+    now: readonly HookMove[],
+    late: readonly HookMove[],
+  ) {
+    this.device = device;
+    this.target = target;
+    this.segments = segments;
+    this.join = join;
+    this.late = late.flatMap((move) => move.segments);
+    this.#now = now;
+    this.#late = late;
+  }
+
+  apply(): void {
+    const { device, target } = this;
+    device.admission = target.admission;
+    if (!target.keepsTables) applyTables(device, target);
+    for (const move of this.#now) move.apply();
+  }
+
+  applyLate(): void {
+    for (const move of this.#late) move.apply();
+  }
+
+  revert(): void {
+    for (const move of this.#now) move.revert();
+    this.revertLate();
+  }
+
+  revertLate(): void {
+    for (const move of this.#late) move.revert();
+  }
 }
 
 /** Removes the counters that packets may have made for a device. */

@@ -1,18 +1,20 @@
-import type { Binding } from '../config/configuration.js';
+import type { AssignedAddress, Binding } from '../config/configuration.js';
 import { equalBytes } from '../netlink/bytes.js';
-import { DEVICE_POLICY, membersOf } from '../policy/membership.js';
-import { encodeAssignedMac } from '../program/assigned-mac.js';
-import { type Member, memberKey } from '../program/member.js';
+import type { Segment } from '../nftables/transaction.js';
+import type { PolicyMembership } from '../policy/membership.js';
+import { type Admission, NO_ADMISSION } from '../program/admission.js';
+import { type Member, memberKey, memberSegment } from '../program/member.js';
 import { deviceTableName } from '../program/name.js';
 import type { Program } from '../program/program.js';
+import { admit } from './admit.js';
 import type { Device } from './device.js';
-import type { Plan, PlannedPolicy } from './plan.js';
+import type { Plan } from './plan.js';
 
 /** What a device should have. */
 export interface Target {
   /** What events call its policy; undefined for a device that nothing admits. */
   policy: string | undefined;
-  members: Member[];
+  admission: Admission;
   /** For a policy with tables of its own. */
   program: Program | undefined;
   /** True where the device keeps the tables it has, whatever they are: a hand has attached them. */
@@ -40,17 +42,12 @@ export function needsHook(plan: Plan, name: string): boolean {
 export function targetOf(plan: Plan, device: Device, binding: Binding | undefined): Target {
   const { link, assignedMac } = device;
   const hook = needsHook(plan, link.name) ? link.name : undefined;
-  const policy = policyFor(plan, binding);
-  if (!policy) return { policy: undefined, members: [], program: undefined, hook };
-  const members = membersOf({
-    index: link.index,
-    mac: assignedMac,
-    addresses: binding?.addresses ?? [],
-    policy,
-  }).map((member) =>
-    member.set === DEVICE_POLICY ? { ...member, userdata: encodeAssignedMac(assignedMac) } : member,
-  );
-  return { policy: policy.name, members, program: policy.program, hook };
+  const planned = policyFor(plan, binding);
+  if (!planned) return { policy: undefined, admission: NO_ADMISSION, program: undefined, hook };
+  const { name, policy, program } = planned;
+  const addresses = binding?.addresses ?? NO_ADDRESSES;
+  const admission = admit(policy, { index: link.index, mac: assignedMac, addresses });
+  return { policy: name, admission, program, hook };
 }
 
 /** What a device should have that a hand has given tables of its own: they alone filter it. */
@@ -59,13 +56,18 @@ export function handTarget(plan: Plan, device: Device): Target {
   return { ...target, policy: undefined, keepsTables: true };
 }
 
+const NO_ADDRESSES: readonly AssignedAddress[] = [];
+
 function policyFor(
   { policies, unmatched, byHand }: Plan,
   binding: Binding | undefined,
-): PlannedPolicy | undefined {
-  if (binding) return policies.get(binding.policy);
-  if (unmatched.action === 'policy') return policies.get(unmatched.policy);
-  return unmatched.action === 'accept' ? { ...byHand, name: UNMATCHED_ACCEPT } : undefined;
+): { name: string; policy: PolicyMembership; program: Program | undefined } | undefined {
+  if (!binding && unmatched.action === 'accept') {
+    return { name: UNMATCHED_ACCEPT, policy: byHand, program: byHand.program };
+  }
+  const name = binding?.policy ?? (unmatched.action === 'policy' ? unmatched.policy : undefined);
+  const policy = name === undefined ? undefined : policies.get(name);
+  return policy && { name: policy.name, policy, program: policy.program };
 }
 
 /** The kernel's names of the tables that a program has for a device, sorted. */
@@ -84,6 +86,22 @@ export function hasProgram(device: Device, program: Program): boolean {
     tables.length === expected.length &&
     tables.every((name, at) => name === expected[at])
   );
+}
+
+/** The messages that turn what admits a device into what should. */
+export function admissionSegments(
+  present: Admission,
+  wanted: Admission,
+): { leave: Segment | undefined; join: Segment | undefined } {
+  const [isSame, none] = [present.isSame(wanted), undefined];
+  if (isSame) return { leave: none, join: none };
+  if (present.isEmpty) return { leave: none, join: wanted.join() };
+  if (wanted.isEmpty) return { leave: present.leave(), join: none };
+  const { leave, join } = compareMembers(present.members, wanted.members);
+  return {
+    leave: leave.length > 0 ? memberSegment('leave', leave) : none,
+    join: join.length > 0 ? memberSegment('join', join) : none,
+  };
 }
 
 /** What must leave and what must join for a device to have just the members it should. */
@@ -127,9 +145,12 @@ const NOTHING = new Uint8Array();
 
 /** True when nothing has to be done. */
 export function isInPlace(device: Device, target: Target, directions: readonly number[]): boolean {
-  const { leave, join } = compareMembers(device.members, target.members);
+  const hooks = directions.every((direction) => device.hooks.get(direction) === target.hook);
+  if (!hooks) return false;
   const tables =
     target.keepsTables || (target.program ? hasProgram(device, target.program) : device.tables.length === 0);
-  const hooks = directions.every((direction) => device.hooks.get(direction) === target.hook);
-  return tables && hooks && leave.length === 0 && join.length === 0;
+  if (!tables) return false;
+  if (device.admission.isSame(target.admission)) return true;
+  const { leave, join } = compareMembers(device.admission.members, target.admission.members);
+  return leave.length === 0 && join.length === 0;
 }

@@ -21,13 +21,23 @@ export function isSelected({ prefixes }: DeviceSelection, { name, kind }: Device
 export function matchBinding(bindings: readonly Binding[], device: DeviceFacts): Binding | undefined {
   if (device.kind !== 'macvtap') return undefined;
   const { byMac, others } = indexOf(bindings);
-  const own = device.mac === undefined ? undefined : byMac.get(device.mac.toLowerCase());
-  const first = own?.find(({ matches }) => matches(device));
+  const first = ownBinding(byMac, device);
   for (const other of others) {
     if (first && other.position > first.position) break;
     if (other.matches(device)) return other.binding;
   }
   return first?.binding;
+}
+
+/** The first that names the device's MAC and matches. */
+function ownBinding(byMac: BindingIndex['byMac'], device: DeviceFacts): CompiledBinding | undefined {
+  const { mac } = device;
+  if (mac === undefined) return undefined;
+  // The kernel's are in small letters, and to make sure of that takes as long as to look one up.
+  const own = byMac.get(mac) ?? byMac.get(mac.toLowerCase());
+  if (!own) return undefined;
+  for (const one of own) if (one.matches(device)) return one;
+  return undefined;
 }
 
 interface CompiledBinding {
@@ -70,12 +80,12 @@ function indexOf(bindings: readonly Binding[]): BindingIndex {
   return index;
 }
 
-function compileBinding({ device, parent, mac, alias }: Binding): (facts: DeviceFacts) => boolean {
+/** All but the MAC, by which a binding is found. */
+function compileBinding({ device, parent, alias }: Binding): (facts: DeviceFacts) => boolean {
   const matchesName = compileSelector(device);
   const matchesAlias = compileSelector(alias);
   // The cheap comparisons first.
   return (facts) =>
-    (mac === undefined || mac === facts.mac?.toLowerCase()) &&
     (parent === undefined || parent === facts.parentName) &&
     (matchesName === undefined || matchesName(facts.name)) &&
     (matchesAlias === undefined || (facts.alias ? matchesAlias(facts.alias) : false));

@@ -1,5 +1,6 @@
+import { parseAcknowledgement } from '../netlink/acknowledgement.js';
 import { concatenate } from '../netlink/bytes.js';
-import { NLM_F_ACK, NLM_F_DUMP, NLM_F_MULTI, NLM_F_REQUEST } from '../netlink/constants.js';
+import { NLM_F_ACK, NLM_F_DUMP, NLM_F_MULTI, NLM_F_REQUEST, NLMSG_ERROR } from '../netlink/constants.js';
 import { encodeMessage, type Message, parseMessages } from '../netlink/message.js';
 import { NFNL_MSG_BATCH_BEGIN } from '../nftables/constants.js';
 import { type Answer, acknowledge, DUMP_DONE, refusalOf, systemError } from './fake-answer.js';
@@ -39,13 +40,23 @@ export class FakeSocket implements Transport {
 
   /** @throws TapwallError MALFORMED_MESSAGE for bytes that a kernel would drop without a word. */
   transact(request: Uint8Array): Uint8Array {
-    this.#check('sendmsg');
+    this.#check('sendto');
     const messages = parseMessages(request);
     const { transact } = this.#subsystem;
     if (transact && messages[0]?.type === NFNL_MSG_BATCH_BEGIN) {
       return concatenate(transact.call(this.#subsystem, messages, this.portId));
     }
     return concatenate(messages.flatMap((message) => this.#answer(message)));
+  }
+
+  confirm(request: Uint8Array): Uint8Array | undefined {
+    const reply = this.transact(request);
+    const asked = parseMessages(request).filter(({ flags }) => flags & NLM_F_ACK);
+    const [answer, ...more] = parseMessages(reply);
+    if (answer?.type !== NLMSG_ERROR || more.length > 0) return reply;
+    const { errno, sequence, extendedAck } = parseAcknowledgement(answer);
+    const isPlain = errno === 0 && Object.keys(extendedAck).length === 0;
+    return isPlain && sequence === asked.at(-1)?.sequence ? undefined : reply;
   }
 
   dump(request: Uint8Array, _timeoutMs: number): Uint8Array {

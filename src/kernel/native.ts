@@ -4,7 +4,7 @@
  * checked here in TypeScript, before the call.
  *
  * Every function throws an `Error` whose `code` is the errno's name (`ENOBUFS`), whose `errno` is its
- * positive number and whose `syscall` names the call that failed (`sendmsg`, `setns`, …).
+ * positive number and whose `syscall` names the call that failed (`sendto`, `setns`, …).
  */
 
 export interface NativeSocketOptions {
@@ -28,9 +28,14 @@ export interface NativeSocket {
   readonly fd: number;
   /**
    * Sends one buffer and returns everything the kernel had queued in answer, datagram after datagram, when the
-   * call came back: route and netfilter requests are handled inside sendmsg(2), so nothing is waited for.
+   * call came back: route and netfilter requests are handled inside sendto(2), so nothing is waited for.
    */
   transact(request: Uint8Array): Uint8Array;
+  /**
+   * The same; undefined if the answer is nothing but a success of the last message that asks for an acknowledgement
+   * (NLM_F_ACK). It costs one system call less, and no memory.
+   */
+  confirm(request: Uint8Array): Uint8Array | undefined;
   /** Sends a dump request and reads until NLMSG_DONE or NLMSG_ERROR for that sequence number; at most `timeoutMs`. */
   dump(request: Uint8Array, timeoutMs: number): Uint8Array;
   /** One datagram that is queued, or undefined if there is none. ENOBUFS is thrown: events were lost. */

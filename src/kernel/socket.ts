@@ -10,6 +10,8 @@ import { type Batch, batchLength, checkBatch } from '../nftables/batch.js';
 export interface Transport {
   readonly portId: number;
   transact(request: Uint8Array): Uint8Array;
+  /** The same; undefined for an answer that is nothing but a success of the last message that asks for one. */
+  confirm(request: Uint8Array): Uint8Array | undefined;
   dump(request: Uint8Array, timeoutMs: number): Uint8Array;
   receive(): Uint8Array | undefined;
   close(): void;
@@ -91,13 +93,13 @@ export class NetlinkSocket {
    * @throws KernelError for the first operation refused; nothing of the transaction is in force then.
    */
   commit(batch: Batch): void {
-    let reply: Uint8Array;
+    let reply: Uint8Array | undefined;
     try {
-      reply = this.transport.transact(batch.bytes);
+      reply = this.transport.confirm(batch.bytes);
     } catch (error) {
       throw systemCallError('the transaction', error);
     }
-    checkBatch(batch, reply);
+    if (reply) checkBatch(batch, reply);
   }
 
   /** Sequence numbers for a batch that `encode` then builds from the first of them. */

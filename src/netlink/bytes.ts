@@ -49,8 +49,16 @@ export function host32(value: number): Uint8Array {
 
 /** By hand, where making a DataView would cost more than what is written. */
 export function writeHost32(target: Uint8Array, offset: number, value: number): void {
-  for (let at = 0; at < 4; at++) {
-    target[offset + at] = value >>> (HOST_LITTLE_ENDIAN ? 8 * at : 24 - 8 * at);
+  if (HOST_LITTLE_ENDIAN) {
+    target[offset] = value;
+    target[offset + 1] = value >>> 8;
+    target[offset + 2] = value >>> 16;
+    target[offset + 3] = value >>> 24;
+  } else {
+    target[offset] = value >>> 24;
+    target[offset + 1] = value >>> 16;
+    target[offset + 2] = value >>> 8;
+    target[offset + 3] = value;
   }
 }
 

@@ -1,8 +1,8 @@
 import { constants } from 'node:os';
 import { parseAcknowledgement } from '../netlink/acknowledgement.js';
 import { leaf } from '../netlink/attribute.js';
-import { be32, concatenate, HOST_LITTLE_ENDIAN, viewOf } from '../netlink/bytes.js';
-import { MESSAGE_HEADER_LENGTH, NLM_F_ACK, NLM_F_REQUEST, NLMSG_ERROR } from '../netlink/constants.js';
+import { be32, concatenate } from '../netlink/bytes.js';
+import { NLM_F_ACK, NLM_F_REQUEST, NLMSG_ERROR } from '../netlink/constants.js';
 import { KernelError } from '../netlink/error.js';
 import { encodeRequest, parseMessages, type Request } from '../netlink/message.js';
 import {
@@ -12,9 +12,6 @@ import {
   NFNL_SUBSYS_NFTABLES,
 } from './constants.js';
 import { generalHeader } from './message.js';
-
-/** An NLMSG_ERROR that quotes a request's header and has nothing more to say: two headers and an int. */
-const ACKNOWLEDGEMENT_LENGTH = 2 * MESSAGE_HEADER_LENGTH + 4;
 
 /** One step of a transaction, with the words an error names it by: `NEWCHAIN filterin`. */
 export interface Operation {
@@ -82,18 +79,6 @@ function labelOf(batch: Batch, sequence: number): string {
   return batch.labels[index - 1] ?? `the transaction's message ${index}`;
 }
 
-/** True for the one message that says that all is in force. It is the answer that a device waits for. */
-function isPlainAcknowledgement(reply: Uint8Array, sequence: number): boolean {
-  if (reply.length !== ACKNOWLEDGEMENT_LENGTH) return false;
-  const view = viewOf(reply);
-  return (
-    view.getUint32(0, HOST_LITTLE_ENDIAN) === ACKNOWLEDGEMENT_LENGTH &&
-    view.getUint16(4, HOST_LITTLE_ENDIAN) === NLMSG_ERROR &&
-    view.getUint32(8, HOST_LITTLE_ENDIAN) === sequence &&
-    view.getInt32(MESSAGE_HEADER_LENGTH, HOST_LITTLE_ENDIAN) === 0
-  );
-}
-
 /**
  * Reads what the kernel answered to a batch.
  * @throws KernelError for the first operation that was refused; nothing of the batch is in force then.
@@ -101,7 +86,6 @@ function isPlainAcknowledgement(reply: Uint8Array, sequence: number): boolean {
  */
 export function checkBatch(batch: Batch, reply: Uint8Array): void {
   const last = batch.firstSequence + batch.labels.length;
-  if (isPlainAcknowledgement(reply, last)) return;
   let acknowledged = batch.labels.length === 0;
   for (const message of parseMessages(reply)) {
     if (message.type !== NLMSG_ERROR) continue;

@@ -1,4 +1,4 @@
-import { HOST_LITTLE_ENDIAN, viewOf } from '../netlink/bytes.js';
+import { HOST_LITTLE_ENDIAN, writeHost32 } from '../netlink/bytes.js';
 import { NLM_F_ACK } from '../netlink/constants.js';
 import { encodeRequest } from '../netlink/message.js';
 import { type Batch, batchBegin, batchEnd, type Operation } from './batch.js';
@@ -9,6 +9,8 @@ import { type Batch, batchBegin, batchEnd, type Operation } from './batch.js';
  */
 export interface Segment {
   bytes: Uint8Array;
+  /** Writes what `bytes` has only places for, where they have been copied to; absent when they are whole. */
+  patch?: ((target: Uint8Array, at: number) => void) | undefined;
   /** Where each message begins. */
   starts: readonly number[];
   /** What an error calls each. */
@@ -36,12 +38,16 @@ export function encodeSegment(operations: readonly Operation[]): Segment {
 
 /** How many sequence numbers a transaction of these pieces uses. */
 export function transactionLength(segments: readonly Segment[]): number {
-  return segments.reduce((count, { starts }) => count + starts.length, 2);
+  let count = 2;
+  for (const { starts } of segments) count += starts.length;
+  return count;
 }
 
 /** Bytes of a transaction of these pieces. */
 export function transactionSize(segments: readonly Segment[]): number {
-  return segments.reduce((size, { bytes }) => size + bytes.length, BEGIN.length + END.length);
+  let size = BEGIN.length + END.length;
+  for (const { bytes } of segments) size += bytes.length;
+  return size;
 }
 
 /**
@@ -50,10 +56,14 @@ export function transactionSize(segments: readonly Segment[]): number {
  */
 export class TransactionMemory {
   #bytes = Buffer.alloc(64 << 10);
+  #taken: Uint8Array = this.#bytes;
 
   take(size: number): Uint8Array {
+    // Nearly all transactions are as long as the one before.
+    if (size === this.#taken.length) return this.#taken;
     if (size > this.#bytes.length) this.#bytes = Buffer.alloc(2 * size);
-    return this.#bytes.subarray(0, size);
+    this.#taken = this.#bytes.subarray(0, size);
+    return this.#taken;
   }
 }
 
@@ -72,26 +82,26 @@ export function encodeTransaction(
   const begin = generation === undefined ? BEGIN : batchBegin(0, generation);
   const size = transactionSize(segments) - BEGIN.length + begin.length;
   const bytes = memory?.take(size) ?? Buffer.allocUnsafe(size);
-  const view = viewOf(bytes);
   bytes.set(begin);
-  view.setUint32(SEQUENCE_AT, firstSequence, HOST_LITTLE_ENDIAN);
+  writeHost32(bytes, SEQUENCE_AT, firstSequence);
   let sequence = firstSequence;
   let offset = begin.length;
   let last: number | undefined;
   for (const segment of segments) {
     bytes.set(segment.bytes, offset);
+    segment.patch?.(bytes, offset);
     for (const start of segment.starts) {
       last = offset + start;
-      view.setUint32(last + SEQUENCE_AT, ++sequence, HOST_LITTLE_ENDIAN);
+      writeHost32(bytes, last + SEQUENCE_AT, ++sequence);
     }
     offset += segment.bytes.length;
   }
   if (last !== undefined) {
-    const flags = view.getUint16(last + FLAGS_AT, HOST_LITTLE_ENDIAN);
-    view.setUint16(last + FLAGS_AT, flags | NLM_F_ACK, HOST_LITTLE_ENDIAN);
+    const low = last + FLAGS_AT + (HOST_LITTLE_ENDIAN ? 0 : 1);
+    bytes[low] = (bytes[low] ?? 0) | NLM_F_ACK;
   }
   bytes.set(END, offset);
-  view.setUint32(offset + SEQUENCE_AT, ++sequence, HOST_LITTLE_ENDIAN);
+  writeHost32(bytes, offset + SEQUENCE_AT, ++sequence);
   return { bytes, firstSequence, labels: labelsOf(segments) };
 }
 

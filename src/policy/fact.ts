@@ -112,36 +112,60 @@ function rawMask(length: number): string {
   return `0x${Buffer.from(maskBytes(16, length)).toString('hex')}`;
 }
 
+/** What of a VM a key holds behind the device's index: its MAC, what it makes of that, or one of its addresses. */
+export type FactSource = 'mac' | 'link-local' | number;
+
+export interface FactPattern {
+  set: string;
+  source: FactSource;
+  /** Bytes of the key behind the index, padded to registers. */
+  length: number;
+}
+
 export interface FactMember {
   set: string;
   key: Uint8Array;
 }
 
-/** The same as bytes, for all kinds: a device that appears waits for its elements. */
-export interface FactBytes {
-  index: number;
-  /** Undefined for a device without a MAC. */
-  mac: Uint8Array | undefined;
-  /** With the link-local one. */
-  addresses: readonly AssignedAddress[];
+/** Bytes of a MAC address; no other length is a fact. */
+const MAC_LENGTH = 6;
+
+/** The elements by which one device's facts of a kind are known, but for the facts; each assigned address once. */
+export function factPatterns(kind: FactKind, addresses: readonly AssignedAddress[]): FactPattern[] {
+  const { family } = FACTS[kind];
+  if (family === undefined) return [{ set: kind, source: 'mac', length: align(MAC_LENGTH) }];
+  const patterns: FactPattern[] = [];
+  if (family === 6) patterns.push({ set: kind, source: 'link-local', length: SINGLE[family] / 8 });
+  addresses.forEach((address, source) => {
+    if (address.family !== family || isRepeated(addresses, source)) return;
+    const isSingle = address.prefixLength === SINGLE[family];
+    const set = isSingle ? kind : setName(kind, address.prefixLength);
+    patterns.push({ set, source, length: SINGLE[family] / 8 });
+  });
+  return patterns;
 }
 
-export function factBytes({ index, mac, addresses }: AssignedFacts): FactBytes {
-  const bytes = parseAssignedMac(mac);
-  return { index, mac: bytes, addresses: bytes ? [linkLocalAddress(bytes), ...addresses] : addresses };
+/** Whether an address of a list stands in it before. */
+export function isRepeated(addresses: readonly AssignedAddress[], at: number): boolean {
+  const address = addresses[at];
+  return address !== undefined && addresses.findIndex((other) => isSame(other, address)) < at;
 }
 
 /** The elements by which one device's facts of a kind are known, each once. */
-export function factMembers(kind: FactKind, { index, mac, addresses }: FactBytes): FactMember[] {
-  const { family } = FACTS[kind];
-  if (family === undefined) return mac ? [{ set: kind, key: keyOf(index, mac) }] : [];
+export function factMembers(kind: FactKind, { index, mac, addresses }: AssignedFacts): FactMember[] {
+  const bytes = parseAssignedMac(mac);
+  const linkLocal = bytes && linkLocalAddress(bytes);
   const members: FactMember[] = [];
-  addresses.forEach((address, at) => {
-    if (address.family !== family || addresses.findIndex((other) => isSame(other, address)) < at) return;
-    const isSingle = address.prefixLength === SINGLE[family];
-    const set = isSingle ? kind : setName(kind, address.prefixLength);
-    members.push({ set, key: keyOf(index, address.bytes) });
-  });
+  for (const { set, source } of factPatterns(kind, addresses)) {
+    if (typeof source === 'number') {
+      const address = addresses[source];
+      const isKnown = linkLocal && address && isSame(linkLocal, address);
+      if (address && !isKnown) members.push({ set, key: keyOf(index, address.bytes) });
+    } else {
+      const value = source === 'mac' ? bytes : linkLocal?.bytes;
+      if (value) members.push({ set, key: keyOf(index, value) });
+    }
+  }
   return members;
 }
 
@@ -151,9 +175,10 @@ function isSame(one: AssignedAddress, other: AssignedAddress): boolean {
   return one.bytes.every((byte, at) => byte === other.bytes[at]);
 }
 
-function parseAssignedMac(mac: string): Uint8Array | undefined {
+/** @returns undefined for a device without a MAC, or with one of another length. */
+export function parseAssignedMac(mac: string): Uint8Array | undefined {
   const bytes = mac === '' ? undefined : parseMac(mac);
-  return bytes?.length === 6 ? bytes : undefined;
+  return bytes?.length === MAC_LENGTH ? bytes : undefined;
 }
 
 /** An index and a value as nft concatenates them: in host order, then padded to registers of four bytes. */

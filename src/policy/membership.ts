@@ -1,7 +1,9 @@
+import type { AssignedAddress } from '../config/configuration.js';
 import { host32 } from '../netlink/bytes.js';
 import type { Expression } from '../nftables/rule.js';
 import type { Member } from '../program/member.js';
-import { type AssignedFacts, type FactKind, factBytes, factMembers } from './fact.js';
+import type { MemberPattern } from '../program/member-template.js';
+import { type AssignedFacts, type FactKind, factMembers, factPatterns } from './fact.js';
 
 /** The map that says which policy each device has, by the policy's mark. */
 export const DEVICE_POLICY = 'device.policy';
@@ -28,12 +30,25 @@ export function policyMember(index: number, mark: number): Member {
   return { set: DEVICE_POLICY, key: host32(index), data: host32(mark) };
 }
 
+/** All elements of the devices of a policy that have such addresses, in order, but for what only a device knows. */
+export function memberPatterns(
+  policy: PolicyMembership,
+  addresses: readonly AssignedAddress[],
+): MemberPattern[] {
+  return [
+    ...policy.facts.flatMap((kind) =>
+      factPatterns(kind, addresses).map(({ set, source, length }) => ({ set, rest: { source, length } })),
+    ),
+    ...policy.limits.map(({ set, expression }) => ({ set, expression })),
+    { set: DEVICE_POLICY, data: host32(policy.mark), keepsMac: true },
+  ];
+}
+
 /** All elements of one device: what its policy needs to know of it, and then the policy, which admits it. */
 export function membersOf(device: AssignedFacts & { policy: PolicyMembership }): Member[] {
   const { index, policy } = device;
-  const facts = factBytes(device);
   const members: Member[] = [];
-  for (const kind of policy.facts) members.push(...factMembers(kind, facts));
+  for (const kind of policy.facts) members.push(...factMembers(kind, device));
   for (const { set, expression } of policy.limits) members.push({ set, key: host32(index), expression });
   members.push(policyMember(index, policy.mark));
   return members;

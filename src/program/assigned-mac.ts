@@ -7,6 +7,9 @@ import { encodeUserdata, parseUserdata } from '../nftables/userdata.js';
  */
 const ASSIGNED_MAC_TYPE = 0xf6;
 
+/** Where the text begins: behind the entry's type and length. */
+export const MAC_TEXT_AT = 2;
+
 /** User data for an element; undefined for a device that has no MAC. */
 export function encodeAssignedMac(mac: string): Uint8Array | undefined {
   return mac === '' ? undefined : encodeUserdata([{ type: ASSIGNED_MAC_TYPE, value: utf8(mac) }]);

@@ -161,6 +161,16 @@ export function memberSegment(kind: MemberOperation, members: readonly Member[])
   return { bytes, starts, labels };
 }
 
+/** Where in its message a member's key begins. */
+export function keyPlace(kind: MemberOperation, member: Member): number {
+  return templateFor(kind, member).keyAt;
+}
+
+/** Where in the message by which it joins a member's user data begins; a member with an expression has none. */
+export function userdataPlace(member: Member): number {
+  return templateFor('join', member).userdataAt;
+}
+
 /** Segments for index 0, by the list of sets, which a plan has for as long as it lives. */
 const indexSegments = {
   join: new WeakMap<readonly string[], Segment & { keysAt: readonly number[] }>(),

@@ -38,6 +38,11 @@ class Script implements Transport {
     return this.#answer(sequence, this.sequences.length);
   }
 
+  confirm(request: Uint8Array): Uint8Array | undefined {
+    const reply = this.transact(request);
+    return reply.length === 0 ? undefined : reply;
+  }
+
   dump(request: Uint8Array): Uint8Array {
     return this.transact(request);
   }
@@ -237,7 +242,7 @@ test('a batch that uses more numbers than were reserved is refused before it is 
 });
 
 test('a system call that fails is a kernel error that names what was done', () => {
-  const failure = systemCall('ENOBUFS', 105, 'sendmsg');
+  const failure = systemCall('ENOBUFS', 105, 'sendto');
   const socket = new NetlinkSocket(
     new Script(() => {
       throw failure;
@@ -250,7 +255,7 @@ test('a system call that fails is a kernel error that names what was done', () =
   assert.throws(() => socket.commit(batch), {
     ...expected,
     operation: 'the transaction',
-    extendedAck: { message: 'sendmsg failed' },
+    extendedAck: { message: 'sendto failed' },
   });
 });
 

@@ -51,7 +51,7 @@ export class Host {
   }
 }
 
-/** The events that are queued. Route requests are handled inside sendmsg(2), so all there will be is there. */
+/** The events that are queued. Route requests are handled inside sendto(2), so all there will be is there. */
 export function drain(socket: NetlinkSocket): LinkEvent[] {
   const events: LinkEvent[] = [];
   for (let messages = socket.receive(); messages; messages = socket.receive()) {

@@ -150,6 +150,56 @@ test('a refusal comes back as the bytes the kernel sent', (t) => {
   );
 });
 
+test('confirm says nothing of a success, and takes its answer out of the queue', (t) => {
+  const socket = openSocket(t, scratchNamespace(t), { protocol: NETLINK_NETFILTER });
+  const NFTA_TABLE_NAME = 1;
+  const table = (flags: number, sequence: number, name: string) =>
+    nftMessage(NFT_MSG_NEWTABLE, flags | NLM_F_CREATE, sequence, attribute(NFTA_TABLE_NAME, text(name)));
+  assert.equal(socket.confirm(nftBatch(table(0, 3, 'a'), table(NLM_F_ACK, 4, 'b'))), undefined);
+  assert.equal(socket.receive(), undefined);
+});
+
+test('confirm gives whatever is not a plain success of the last message', (t) => {
+  const namespace = scratchNamespace(t);
+  const socket = openSocket(t, namespace, { protocol: NETLINK_NETFILTER });
+  const answers = (request: Uint8Array) =>
+    messages(socket.confirm(request) ?? assert.fail('nothing was said')).map((answer) => [
+      answer.sequence,
+      errorNumber(answer),
+    ]);
+  const NFTA_TABLE_NAME = 1;
+  const table = (type: number, flags: number, sequence: number, name: string) =>
+    nftMessage(type, flags, sequence, attribute(NFTA_TABLE_NAME, text(name)));
+  const create = table(NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_ACK, 5, 'a');
+  const absent = table(NFT_MSG_DELTABLE, 0, 4, 'not there');
+  // The refused one first, then the one that would have gone well.
+  assert.deepEqual(answers(nftBatch(absent, create)), [
+    [4, 2],
+    [5, 0],
+  ]);
+  assert.deepEqual(answers(nftBatch(table(NFT_MSG_DELTABLE, NLM_F_ACK, 6, 'not there'))), [[6, 2]]);
+  // Two that ask: the first's success is not the last one's.
+  const another = table(NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_ACK, 7, 'b');
+  assert.deepEqual(answers(nftBatch(create, another)), [
+    [5, 0],
+    [7, 0],
+  ]);
+  // None that asks has no answer.
+  const silent = table(NFT_MSG_NEWTABLE, NLM_F_CREATE, 8, 'c');
+  assert.deepEqual(socket.confirm(nftBatch(silent)), new Uint8Array());
+  // A link request is answered with more than an acknowledgement, and all of it is given.
+  const route = openSocket(t, namespace);
+  const link = message(RTM_GETLINK, NLM_F_REQUEST | NLM_F_ACK, 9, ifinfo(1));
+  const told = messages(route.confirm(link) ?? assert.fail('nothing was said'));
+  assert.deepEqual(
+    told.map(({ type, sequence }) => [type, sequence]),
+    [
+      [RTM_NEWLINK, 9],
+      [NLMSG_ERROR, 9],
+    ],
+  );
+});
+
 test('a refusal has the reason, and quotes no more than the header of the request', (t) => {
   const socket = openSocket(t, scratchNamespace(t));
   const unknown = nested(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, text('no such kind')));
@@ -463,8 +513,8 @@ test('a closed socket refuses everything but another close', (t) => {
   const request = message(NLMSG_NOOP, NLM_F_REQUEST | NLM_F_ACK, 1);
   socket.close();
   socket.close();
-  assert.throws(() => socket.transact(request), { code: 'EBADF', errno: 9, syscall: 'sendmsg' });
-  assert.throws(() => socket.dump(request, 0), { code: 'EBADF', syscall: 'sendmsg' });
+  assert.throws(() => socket.transact(request), { code: 'EBADF', errno: 9, syscall: 'sendto' });
+  assert.throws(() => socket.dump(request, 0), { code: 'EBADF', syscall: 'sendto' });
   assert.throws(() => socket.receive(), { code: 'EBADF', syscall: 'recvmsg' });
   assert.throws(() => socket.fd, { code: 'EBADF' });
   assert.throws(() => addon.wait([socket], -1, 0), { code: 'EBADF', syscall: 'poll' });
