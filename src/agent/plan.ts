@@ -45,6 +45,10 @@ export interface Plan {
   keepsHooks: boolean;
   /** Whether an element can be deleted that may not be there (6.3). */
   destroys: boolean;
+  /** Whether tables belong to the agent's socket, so that no other program can change them. */
+  owns: boolean;
+  /** How often everything is compared, in milliseconds; 0 for never. */
+  reconcileMs: number;
   /** What was left out and why, for the log. */
   warnings: readonly string[];
 }
@@ -130,6 +134,8 @@ export interface PlanOptions {
   capabilities: CompileCapabilities;
   keepsHooks: boolean;
   destroys: boolean;
+  /** Whether a table can belong to a socket and outlive it (6.9). */
+  ownerPersist: boolean;
   /** The marks that policies have in the kernel. */
   marks?: Marks;
 }
@@ -152,7 +158,13 @@ export function compileForListing(
   compiler: Compiler,
   capabilities: CompileCapabilities,
 ): Promise<{ plan: Plan; listing?: Listing }> {
-  const options = { placement: 'names' as const, capabilities, keepsHooks: true, destroys: true };
+  const options = {
+    placement: 'names' as const,
+    capabilities,
+    keepsHooks: true,
+    destroys: true,
+    ownerPersist: true,
+  };
   return compileAll(configuration, compiler, options);
 }
 
@@ -211,6 +223,8 @@ async function compileAll(
     counters: shared.counters,
     keepsHooks: options.keepsHooks,
     destroys: options.destroys,
+    owns: configuration.owner && options.ownerPersist,
+    reconcileMs: configuration.reconcileMs,
     warnings,
   };
   return compiled.listing ? { plan, listing: compiled.listing } : { plan };

@@ -59,7 +59,7 @@ export function planStep(plan: Plan, device: Device, target: Target, options: St
   const joins = join.length > 0 ? [memberSegment('join', join)] : [];
   segments.push(...joins);
   if (options.forgets) segments.push(...counterSegments(plan, device.link.index));
-  const program = tablesSegment(device, target, options.links);
+  const program = tablesSegment(device, target, options.links, plan.owns);
   if (program) segments.push(program);
   const moves = planHooks(plan, device, target.hook, { gone, meanwhile, roster, isTaken });
   const now = moves.filter(({ direction }) => isFirst(plan, direction));
@@ -100,12 +100,14 @@ function tablesSegment(
   device: Device,
   { program, keepsTables }: Target,
   links: ReadonlyMap<string, number>,
+  owned: boolean,
 ): Segment | undefined {
   if (keepsTables) return undefined;
   if (!program) return device.tables.length > 0 ? detachSegment(device.tables) : undefined;
   if (hasProgram(device, program)) return undefined;
   const { link, assignedMac, tables } = device;
-  const facts = { index: link.index, name: link.name, mac: assignedMac, origin: 'agent' as const, links };
+  const { index, name } = link;
+  const facts = { index, name, mac: assignedMac, origin: 'agent' as const, links, owned };
   return attachSegment(program, facts, tables);
 }
 

@@ -19,7 +19,10 @@ export interface WorkerStart {
   commands: MessagePort;
 }
 
-export type WorkerCommand = { command: 'reload'; plan: Plan } | { command: 'stop'; detach: boolean };
+export type WorkerCommand =
+  | { command: 'reload'; plan: Plan }
+  | { command: 'release' }
+  | { command: 'stop'; detach: boolean };
 
 export type WorkerMessage = { event: AgentEvent } | { fatal: EventError } | { refused: EventError };
 
@@ -44,6 +47,10 @@ function run({ plan, namespacePath, wakerFd, commands }: WorkerStart): void {
       const message = next.message as WorkerCommand;
       if (message.command === 'reload') {
         reload(loop, message.plan);
+        continue;
+      }
+      if (message.command === 'release') {
+        loop.release();
         continue;
       }
       loop.stop({ detach: message.detach });

@@ -15,6 +15,8 @@ export interface DeviceFacts {
   origin: Origin;
   /** The indexes of the other links that the program's rules name. */
   links: ReadonlyMap<string, number>;
+  /** Whether the tables belong to the socket that makes them, and outlive it (6.9); false unless given. */
+  owned?: boolean;
 }
 
 /** An agent keeps an attachment in line with its configuration; a manual one stays until it is detached. */

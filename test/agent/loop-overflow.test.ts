@@ -126,5 +126,5 @@ underEach('tables that somebody else deleted meanwhile come back', (the) => {
   rig.flushRuleset();
   rig.kernel.loseEvents();
   rig.step();
-  assert.deepEqual(rig.events(), ['overflow', 'attached macvtap0 2 guard new']);
+  assert.deepEqual(rig.events(), ['attached macvtap0 2 guard new', 'repaired', 'overflow']);
 });
