@@ -215,7 +215,7 @@ function planDoor(plan: Plan, shared: SharedState | undefined, links: readonly L
     members: shared?.members ?? new Map(),
     counted: shared?.counted ?? new Map(),
     hooks: new Map(),
-    change: planChange(shared?.inventory, plan.blueprint, plan.owns),
+    change: planChange(shared?.inventory, plan.blueprint, plan.ownership),
     removed: [],
     created: [],
     counts: new Map(),

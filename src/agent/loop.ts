@@ -135,7 +135,8 @@ export class AgentLoop {
   /** Gives the tables up until the next reload: others may change them, and what they change is put right. */
   release(): void {
     this.#herald.wake();
-    if (this.#keeper.plan.owns) this.#putInForce({ ...this.#keeper.plan, owns: false });
+    const { plan } = this.#keeper;
+    if (plan.ownership === 'own') this.#putInForce({ ...plan, ownership: 'lent' });
     this.#mend(ROUTINE);
     this.#herald.emit({ event: 'released' });
   }
@@ -152,7 +153,7 @@ export class AgentLoop {
   #putInForce(plan: Plan): void {
     const { kernel, namespace } = this.#options;
     // Tables that are owned are given up with their socket, and in no other way.
-    if (this.#keeper.plan.owns && !plan.owns) {
+    if (this.#keeper.plan.ownership === 'own' && plan.ownership !== 'own') {
       this.#channel.close();
       this.#channel = new Channel(kernel, namespace);
       this.#keeper.committer = this.#channel.committer;

@@ -15,6 +15,7 @@ import type { PolicyMembership } from '../policy/membership.js';
 import { BY_HAND, FIRST_MARK, prefixLengths, renderShared, type SharedSource } from '../policy/shared.js';
 import { type Blueprint, SHARED_TABLE } from '../program/blueprint.js';
 import type { Program } from '../program/program.js';
+import type { Ownership } from '../program/slot.js';
 import type { VerdictChains } from '../program/verdict.js';
 
 /** One policy of a configuration, compiled. */
@@ -45,8 +46,8 @@ export interface Plan {
   keepsHooks: boolean;
   /** Whether an element can be deleted that may not be there (6.3). */
   destroys: boolean;
-  /** Whether tables belong to the agent's socket, so that no other program can change them. */
-  owns: boolean;
+  /** Whose tables are that are made: `own` keeps other programs from changing them. */
+  ownership: Ownership;
   /** How often everything is compared, in milliseconds; 0 for never. */
   reconcileMs: number;
   /** What was left out and why, for the log. */
@@ -223,7 +224,7 @@ async function compileAll(
     counters: shared.counters,
     keepsHooks: options.keepsHooks,
     destroys: options.destroys,
-    owns: configuration.owner && options.ownerPersist,
+    ownership: configuration.owner && options.ownerPersist ? 'own' : 'none',
     reconcileMs: configuration.reconcileMs,
     warnings,
   };

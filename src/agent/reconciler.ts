@@ -92,7 +92,7 @@ export class Reconciler {
     const generation = readGeneration(netfilter);
     const macvtaps = this.#links.macvtaps();
     const tables = readTables(netfilter);
-    const claim = planClaim(tables, netfilter.portId, plan.owns);
+    const claim = planClaim(tables, netfilter.portId, plan.ownership === 'own');
     const links = this.#links.indexes(plan.blueprint.links);
     const state = door.read(plan, macvtaps, () => this.#reference.contents(plan.blueprint, links));
     const attachments = new Map(attachmentsIn(tables).map((one) => [one.index, one]));
@@ -177,7 +177,7 @@ export class Reconciler {
   }
 
   #warnOfUnowned(tables: readonly string[]): void {
-    if (!this.#keeper.plan.owns || tables.length === 0 || this.#hasWarned) return;
+    if (this.#keeper.plan.ownership !== 'own' || tables.length === 0 || this.#hasWarned) return;
     this.#hasWarned = true;
     this.#herald.warn(
       `${tables.length === 1 ? `the table ${tables[0]} was` : `${tables.length} tables were`} made to belong to ` +

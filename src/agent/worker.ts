@@ -36,8 +36,6 @@ function run({ plan, namespacePath, wakerFd, commands }: WorkerStart): void {
   const emit = (event: AgentEvent) => post({ event });
   const loop = new AgentLoop(plan, { kernel, namespace, wakerFd, emit });
   let rehearsal: Rehearsal | undefined;
-  // The sockets hold the namespace from here on.
-  namespace?.close();
   loop.start(() => {
     rehearsal = new Rehearsal(kernel, plan);
   });
@@ -54,6 +52,8 @@ function run({ plan, namespacePath, wakerFd, commands }: WorkerStart): void {
         continue;
       }
       loop.stop({ detach: message.detach });
+      // Held until now: a release opens sockets in it.
+      namespace?.close();
       rehearsal?.close();
       commands.close();
       return;

@@ -19,6 +19,7 @@ import { type Inventory, inventoryOf } from './inventory.js';
 import { layOut } from './layout.js';
 import { ownTable } from './ownership.js';
 import type { ProgramMessage } from './program.js';
+import type { Ownership } from './slot.js';
 import type { TemplateAttribute } from './template.js';
 
 /** What turns the shared table into what it should be, less hooks and devices. */
@@ -60,12 +61,12 @@ export function deleteBase(chain: string): ProgramMessage[] {
  * Compares what there is with what should be. What is alike is not touched: its counters, and the elements of devices
  * in its sets, stay. What differs is emptied and filled again in the same transaction, so that no frame meets half of it.
  * @param installed undefined when the kernel has no such table.
- * @param owned whether a table that is made belongs to the socket that makes it.
+ * @param ownership whose a table is to be that is made.
  */
 export function planChange(
   installed: Pick<Inventory, 'sets' | 'chains'> | undefined,
   blueprint: Blueprint,
-  owned = false,
+  ownership: Ownership = 'none',
 ): Change {
   const wanted = inventoryOf(blueprint);
   const before = installed ?? { sets: new Map(), chains: new Map() };
@@ -84,7 +85,7 @@ export function planChange(
   const goneChains = [...before.chains.keys()].filter((name) => !wanted.chains.has(name));
   const refilled = chains.filter(({ name }) => before.chains.has(name));
   const messages: ProgramMessage[] = [];
-  if (!installed) messages.push(newTable(blueprint.userdata, owned));
+  if (!installed) messages.push(newTable(blueprint.userdata, ownership));
   messages.push(
     ...[...goneChains, ...refilled.map(({ name }) => name)].map(deleteRules),
     ...lostSets.map(deleteSet),
@@ -99,10 +100,10 @@ export function planChange(
   return { messages, emptied: [...differing] };
 }
 
-function newTable(userdata: Uint8Array, owned: boolean): ProgramMessage {
+function newTable(userdata: Uint8Array, ownership: Ownership): ProgramMessage {
   const attribute = leaf(NFTA_TABLE_USERDATA, userdata);
   const message = aboutShared(NFT_MSG_NEWTABLE, `NEWTABLE ${SHARED_TABLE}`, attribute);
-  return { ...(owned ? ownTable(message) : message), flags: NLM_F_CREATE };
+  return { ...ownTable(message, ownership), flags: NLM_F_CREATE };
 }
 
 const NO_LINKS: ReadonlyMap<string, number> = new Map();

@@ -12,6 +12,7 @@ import {
 import { nftablesRequest } from '../nftables/message.js';
 import { type Table, tableSchema } from '../nftables/table.js';
 import type { ProgramMessage } from './program.js';
+import type { Ownership } from './slot.js';
 
 /**
  * A table that is owned belongs to one netlink socket: nobody else may change it, and the `flush ruleset` of others
@@ -25,10 +26,10 @@ export function isOrphan(flags: number): boolean {
   return (flags & OWNED) === NFT_TABLE_F_PERSIST;
 }
 
-/** The same message with the flags of an owned table, where it makes a table. */
-export function ownTable(message: ProgramMessage): ProgramMessage {
-  if (message.operation !== NFT_MSG_NEWTABLE) return message;
-  let flags = OWNED;
+/** The same message with the flags that make a table somebody's, where it makes one. */
+export function ownTable(message: ProgramMessage, ownership: Ownership): ProgramMessage {
+  if (message.operation !== NFT_MSG_NEWTABLE || ownership === 'none') return message;
+  let flags = ownership === 'own' ? OWNED : NFT_TABLE_F_PERSIST;
   for (const { type, ...attribute } of message.attributes) {
     if (type !== NFTA_TABLE_FLAGS || !('value' in attribute)) continue;
     flags |= readBe32({ type, flags: attribute.flags, value: attribute.value });

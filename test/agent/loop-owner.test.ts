@@ -5,7 +5,7 @@ import { flushByOthers } from './stranger.js';
 import { attachByHand, bind, inline, operations, program, type Rig, underEach } from './support.js';
 
 const OWNED = NFT_TABLE_F_OWNER | NFT_TABLE_F_PERSIST;
-const OWNS = { owns: true };
+const OWNS = { ownership: 'own' } as const;
 
 function flagsOf({ kernel }: Rig): (number | undefined)[] {
   return kernel.tables().map(({ flags }) => flags);
@@ -119,6 +119,13 @@ underEach('tables that are given up are put right until a reload takes them back
   rig.addDevice('macvtap1');
   rig.step();
   assert.deepEqual(rig.installed(), ['2 guard macvtap0', '3 guard macvtap1']);
+  // What was made meanwhile can be taken over, too.
+  assert.ok(flagsOf(rig).every((flags) => flags === NFT_TABLE_F_PERSIST));
+  rig.transactions();
+  rig.reload(the.guardAll(OWNS));
+  assert.ok(flagsOf(rig).every((flags) => flags === OWNED));
+  const words = rig.transactions().flatMap(operations);
+  assert.ok(words.length > 0 && words.every((word) => word.startsWith('NEWTABLE ')));
 });
 
 underEach('owner: false gives tables up at a reload, and true takes them back', (the) => {

@@ -105,7 +105,7 @@ export class Case {
       ...sharedPlan(policies),
       keepsHooks: namesInAdvance,
       destroys,
-      owns: false,
+      ownership: 'none',
       reconcileMs: 0,
       warnings: [],
       ...more,
