@@ -28,11 +28,13 @@ export interface LoopOptions {
 }
 
 /** Devices that are there at a start or a reload have been in use: they lose no frame that their policies admit. */
-const IN_USE: Round = { meanwhile: 'open', retries: true };
+const IN_USE: Round = { meanwhile: 'open', retries: true, deep: true };
+/** The VMs wait for this one: what takes longer comes when it is done. */
+const FIRST: Round = { ...IN_USE, deep: false };
 /** Something is not as it should be, and what is not admitted must not pass meanwhile. */
-const AMISS: Round = { meanwhile: 'closed', retries: true };
+const AMISS: Round = { meanwhile: 'closed', retries: true, deep: true };
 /** Just to be sure. What was refused would be refused again, and a refused batch stalls the host. */
-const ROUTINE: Round = { meanwhile: 'closed', retries: false };
+const ROUTINE: Round = { meanwhile: 'closed', retries: false, deep: true };
 
 /**
  * The agent's loop: link event, binding, target, transaction. It blocks, and so runs in a thread of its own; all it
@@ -73,7 +75,7 @@ export class AgentLoop {
     this.#herald.wake();
     const { plan, devices } = this.#keeper;
     for (const message of plan.warnings) this.#herald.warn(message);
-    this.#reconcile(IN_USE);
+    this.#reconcile(FIRST);
     const { microseconds } = this.#herald;
     beforeReady?.();
     this.#herald.emit({
@@ -83,6 +85,8 @@ export class AgentLoop {
       placement: plan.placement,
       microseconds,
     });
+    // What was changed while no agent ran, in tables that say they are up to date.
+    this.#mend(ROUTINE);
   }
 
   /**
@@ -170,7 +174,7 @@ export class AgentLoop {
     const { transactions, foreign } = this.#reconciler.run(this.#channel, round, known);
     this.#schedule.end();
     // At a start and a reload nobody can tell what was somebody else's doing.
-    if (transactions === 0 || round === IN_USE) return;
+    if (transactions === 0 || round === FIRST || round === IN_USE) return;
     if (foreign || round === ROUTINE || wasFailing) this.#herald.repaired(foreign, transactions);
   }
 

@@ -28,6 +28,8 @@ export interface Round {
   meanwhile: Meanwhile;
   /** Whether what the kernel has refused before is tried again. */
   retries: boolean;
+  /** Whether what stands in the tables is compared, and not only the digests that tell what was put there. */
+  deep: boolean;
 }
 
 /** What a round has come to. */
@@ -94,19 +96,20 @@ export class Reconciler {
     const tables = readTables(netfilter);
     const claim = planClaim(tables, netfilter.portId, plan.ownership === 'own');
     const links = this.#links.indexes(plan.blueprint.links);
-    const state = door.read(plan, macvtaps, () => this.#reference.contents(plan.blueprint, links));
+    const { meanwhile, retries, deep } = round;
+    const reference = () => this.#reference.contents(plan.blueprint, links);
+    const state = door.read(plan, macvtaps, deep ? reference : undefined);
     const attachments = new Map(attachmentsIn(tables).map((one) => [one.index, one]));
-    const own = new OwnTables(netfilter, [...attachments.values()]);
+    const own = new OwnTables(netfilter, deep ? [...attachments.values()] : []);
     if (readGeneration(netfilter) !== generation) return false;
     this.#warnOfUnowned(claim.unowned);
     const { gone, stale } = this.#takeOver(macvtaps, state, attachments);
     for (const device of this.#keeper.devices.values()) {
       const touched = device.tables.some((table) => foreign?.tables.has(table));
-      if (touched || !own.match(device, plan)) device.digest = undefined;
+      if (touched || (deep && !own.match(device, plan))) device.digest = undefined;
     }
     committer.begin(claim.segment ? [claim.segment] : [], generation);
     try {
-      const { meanwhile, retries } = round;
       const devices = [...this.#keeper.devices.values()];
       const steps = this.#keeper.steps(devices, { verified: retries, meanwhile });
       door.put(plan, state, { steps, links, meanwhile }, (outcomes) => this.#keeper.conclude(outcomes));

@@ -121,6 +121,8 @@ for (const placement of PLACEMENTS) {
           files,
           async (running) => {
             lap('agent started again');
+            const [ready] = running.log.of('ready');
+            t.diagnostic(`of that, until the devices were in line: ${(ready?.microseconds ?? 0) / 1_000} ms`);
             checkAttached(running);
             assert.ok(running.log.of('attached').every(({ kept }) => kept));
             // Nothing but that the tables are taken over, in one transaction.
