@@ -100,12 +100,13 @@ export class AgentLoop {
     const { sockets, woken } = kernel.wait([this.#events.socket, watch.socket], wakerFd, timeoutMs);
     this.#herald.wake();
     this.#links.forgetParents();
+    const foreign = sockets[1] ? watch.drain() : undefined;
+    const isKnown = foreign !== undefined && foreign.tables.size > 0;
     // First: devices cannot join what somebody else has taken away.
-    if (sockets[1]) {
-      const foreign = watch.drain();
-      if (foreign) this.#mend(AMISS, foreign);
-    }
+    if (isKnown) this.#mend(AMISS, foreign);
     if (sockets[0]) this.#drain();
+    // What was lost may have been about anything, and mostly was about nothing of the agent's.
+    if (foreign && !isKnown) this.#mend(AMISS, foreign);
     if (this.#schedule.isDue) this.#mend(this.#schedule.isFailing ? AMISS : ROUTINE);
     return woken;
   }

@@ -31,8 +31,8 @@ export interface ForeignChange {
 
 const MOST_ACTORS = 8;
 
-/** Bytes of notifications that the kernel keeps: a large foreign transaction is told of object by object. */
-const NOTIFICATION_BUFFER = 1 << 20;
+/** Bytes of notifications that the kernel keeps: a large foreign transaction is told of element by element. */
+const NOTIFICATION_BUFFER = 8 << 20;
 
 /** Listens to what others change in nf_tables. */
 export class Watch {

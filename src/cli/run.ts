@@ -3,6 +3,7 @@ import { Agent } from '../agent/agent.js';
 import { type AgentEvent, eventError } from '../agent/event.js';
 import { loadConfiguration } from '../config/load.js';
 import { formatProblem, TapwallError } from '../error.js';
+import { Brevity } from '../observe/brevity.js';
 import { humanLog, logEvent } from '../observe/log.js';
 import {
   addKernelOptions,
@@ -50,7 +51,18 @@ Examples:
 
 async function run(options: Options): Promise<number> {
   const log = humanLog();
-  const tell = (event: AgentEvent) => (options.json ? printJson(event) : logEvent(log, event));
+  const brevity = new Brevity(() => performance.now());
+  const sumUp = (all = false) => {
+    for (const words of brevity.sums(all)) log.warn(words);
+  };
+  const tell = (event: AgentEvent) => {
+    if (options.json) printJson(event);
+    else {
+      sumUp();
+      if (brevity.admits(event)) logEvent(log, event);
+    }
+  };
+  const summing = setInterval(() => sumUp(), SUMMING_MS).unref();
   const load = () => {
     const configuration = loadConfiguration(options.config);
     for (const problem of configuration.warnings) tell({ event: 'warning', message: formatProblem(problem) });
@@ -90,9 +102,14 @@ async function run(options: Options): Promise<number> {
     } finally {
       signals.close();
       await agent.stop();
+      clearInterval(summing);
+      sumUp(true);
     }
   });
 }
+
+/** How often a log that nothing else happens in is looked at for what was left out. */
+const SUMMING_MS = 1_000;
 
 /** Signals in the order in which they came, none lost between two waits. */
 class SignalQueue {
