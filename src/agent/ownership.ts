@@ -73,7 +73,9 @@ export function planClaim(tables: readonly Table[], port: number, owns: boolean)
   checkOwners(tables, port);
   const own = tables.filter(isAgents);
   const claimed = own.filter(
-    ({ flags = 0 }) => (owns && isOrphan(flags)) || (flags & NFT_TABLE_F_DORMANT) !== 0,
+    ({ flags = 0, owner }) =>
+      // What has an owner keeps its flags; nobody else could have put it to sleep.
+      owner === undefined && ((owns && isOrphan(flags)) || (flags & NFT_TABLE_F_DORMANT) !== 0),
   );
   const operations = claimed.map((table) => claimTable(table, owns && isOrphan(table.flags ?? 0)));
   return {

@@ -155,15 +155,19 @@ export class Draft implements DraftTables {
     this.changed = true;
   }
 
-  /** What may become of a table's owner (nf_tables_updtable()): an orphan gets one, and nobody loses one. */
+  /**
+   * What may become of a table's flags (nf_tables_updtable()): an orphan gets an owner, and those of a table that has
+   * one stay as they are.
+   */
   #updateTable(key: string, state: TableState, flags: number): void {
     const before = state.table.flags ?? 0;
     if (flags & ~TABLE_FLAGS) throw new Refusal('EOPNOTSUPP');
     if (flags === before) return;
-    const adopts = (flags & ~before & nft.NFT_TABLE_F_OWNER) !== 0;
-    const loses = (before & ~flags & nft.NFT_TABLE_F_OWNER) !== 0;
-    const isOrphan = (before & nft.NFT_TABLE_F_PERSIST) !== 0;
-    if (loses || (adopts && !isOrphan) || (flags ^ before) & nft.NFT_TABLE_F_PERSIST) {
+    const { NFT_TABLE_F_OWNER: OWNER, NFT_TABLE_F_PERSIST: PERSIST } = nft;
+    const isOwned = (before & OWNER) !== 0;
+    const adopts = (flags & OWNER) !== 0;
+    const isOrphan = !isOwned && (before & PERSIST) !== 0;
+    if (isOwned || (adopts && !isOrphan) || (flags ^ before) & PERSIST) {
       throw new Refusal('EOPNOTSUPP');
     }
     const owner = flags & nft.NFT_TABLE_F_OWNER ? { owner: this.port } : {};

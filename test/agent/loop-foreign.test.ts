@@ -7,6 +7,7 @@ import { DEVICE_POLICY } from '#src/policy/membership.js';
 import { sharedTable } from './state.js';
 import {
   addElement,
+  appendRule,
   deleteChain,
   deleteElements,
   deleteRule,
@@ -15,6 +16,7 @@ import {
   insertRule,
   openChain,
   putToSleep,
+  replaceRule,
   unhook,
 } from './stranger.js';
 import {
@@ -95,6 +97,7 @@ const CHANGES: [words: string, change: (rig: Rig) => void][] = [
   ['a chain emptied', ({ kernel }) => emptyChain(kernel, 'tapwall', 'egress.dropped.policy')],
   ['a hook’s rule deleted', (rig) => deleteRule(rig.kernel, 'tapwall', firstBase(rig), 0)],
   ['a rule put in front of a hook’s', (rig) => insertRule(rig.kernel, 'tapwall', firstBase(rig))],
+  ['a rule put behind a hook’s', (rig) => appendRule(rig.kernel, 'tapwall', firstBase(rig))],
   ['hooks deleted', (rig) => deleteChain(rig.kernel, 'tapwall', firstBase(rig))],
   ['one hook taken away', (rig) => unhook(rig.kernel, 'tapwall', firstBase(rig))],
   ['a hook’s policy changed to accept', (rig) => openChain(rig.kernel, 'tapwall', firstBase(rig))],
@@ -173,6 +176,41 @@ for (const [words, change] of [
     fileSettings,
   );
 }
+
+underEach(
+  'a rule of a device’s own table that was replaced by another is put back',
+  (the) => {
+    const rig = threeDevices(the);
+    const before = stateOf(rig);
+    replaceRule(rig.kernel, 'tapwall.3.guard', 'ingress');
+    rig.step();
+    assert.deepEqual(rig.events(), ['attached macvtap9 3 web replaced', 'repaired']);
+    assert.deepEqual(stateOf(rig), before);
+  },
+  fileSettings,
+);
+
+underEach('nothing is sent for a ruleset that has changed since it was read', (the) => {
+  const before = the.started(the.plan([the.policy('guard'), the.policy('web')], [bind('guard')]));
+  before.addDevice('macvtap0');
+  before.step();
+  before.loop.stop({ detach: false });
+  const changed = the.plan([the.policy('guard'), the.policy('web', { rules: 3 })], [bind('guard')]);
+  const rig = the.rig(changed, before.kernel);
+  rig.addDevice('macvtap1');
+  // Told of when all is read and nothing is sent.
+  rig.onEvent = ({ event }) => {
+    rig.onEvent = () => undefined;
+    assert.equal(event, 'attached');
+    deleteElements(rig.kernel, 'tapwall', DEVICE_POLICY);
+  };
+  rig.start();
+  assert.deepEqual(
+    rig.kernel.refusals.map(({ code, operation }) => [code, operation]),
+    [['ERESTART', -1]],
+  );
+  assert.deepEqual(rig.installed(), ['2 guard macvtap0', '3 guard macvtap1']);
+});
 
 underEach('what was changed while no agent ran is put right at the start', (the) => {
   for (const [words, change] of CHANGES) {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { FakeKernel, FakeTable } from '#src/kernel/fake.js';
 import { type Attribute, leaf } from '#src/netlink/attribute.js';
 import { be64, cString } from '#src/netlink/bytes.js';
-import { NETLINK_NETFILTER, NLM_F_CREATE } from '#src/netlink/constants.js';
+import { NETLINK_NETFILTER, NLM_F_APPEND, NLM_F_CREATE, NLM_F_REPLACE } from '#src/netlink/constants.js';
 import { encodeBatch } from '#src/nftables/batch.js';
 import { chainSchema, hookDevices } from '#src/nftables/chain.js';
 import {
@@ -66,6 +66,20 @@ const ofTable = (name: string) => leaf(NFTA_TABLE_NAME, cString(name));
 /** Puts a rule that does nothing in front of all others. */
 export function insertRule(kernel: FakeKernel, table: string, chain: string): void {
   byOthers(kernel, [NFT_MSG_NEWRULE, ruleSchema.encode({ table, chain, expressions: [] }), NLM_F_CREATE]);
+}
+
+/** Puts a rule that does nothing behind all others. */
+export function appendRule(kernel: FakeKernel, table: string, chain: string): void {
+  const rule = ruleSchema.encode({ table, chain, expressions: [] });
+  byOthers(kernel, [NFT_MSG_NEWRULE, rule, NLM_F_CREATE | NLM_F_APPEND]);
+}
+
+/** Puts a rule that does nothing in the place of the first. */
+export function replaceRule(kernel: FakeKernel, table: string, chain: string): void {
+  const handle = chainOf(kernel, table, chain).rules[0]?.handle;
+  assert.ok(handle !== undefined);
+  const rule = ruleSchema.encode({ table, chain, handle, expressions: [] });
+  byOthers(kernel, [NFT_MSG_NEWRULE, rule, NLM_F_REPLACE]);
 }
 
 /** @param at counts from 0. */
