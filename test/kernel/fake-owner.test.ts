@@ -167,7 +167,7 @@ test('tables are owned, given up, taken over, flushed and told of as by the real
   const lines = play(new FakeKernel());
   assert.deepEqual(lines, play(linuxKernel()));
   assert.ok(lines.some((line) => line.startsWith('b: EPERM')));
-  assert.match(lines.at(-1) ?? '', /^c: ok; ; c changed orphan owned$/);
+  assert.match(lines.at(-1) ?? '', /^c: ok; ; c changed owned$/);
 });
 
 test('a listener is not woken by what its own port commits, and is by what others do', () => {
