@@ -23,7 +23,7 @@ export interface AttachResult {
   tables: string[];
   /** Tables of tapwall that the device had before; they were replaced in the same transaction. */
   replaced: string[];
-  /** Whether an agent filtered the device, which brings its own policy back at its next start or reload. */
+  /** Whether an agent filtered the device, which brings its own policy back when it runs. */
   replacedAgent: boolean;
   messages: number;
   microseconds: number;
