@@ -32,6 +32,7 @@ export async function compilePolicy(): Promise<Plan> {
       capabilities: { egress: true },
       keepsHooks: true,
       destroys: true,
+      ownerPersist: false,
     });
   } finally {
     compiler.close();

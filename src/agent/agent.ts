@@ -117,6 +117,16 @@ export class Agent extends EventEmitter<AgentEvents> {
     this.#plan = plan;
   }
 
+  /**
+   * Gives the tables up until the next reload: others may change them then, and what they change is put right. Resolves
+   * when it is done.
+   */
+  async release(): Promise<void> {
+    const released = this.#reached('released');
+    this.#send({ command: 'release' });
+    await released;
+  }
+
   /** Stops. Filters stay in the kernel unless `detach` is set. Resolves when the thread has ended. */
   async stop(options: { detach?: boolean } = {}): Promise<void> {
     if (this.#stopped) return;
@@ -203,6 +213,7 @@ async function makePlan(
     capabilities: probed,
     keepsHooks: probed.namesInAdvance,
     destroys: probed.destroy,
+    ownerPersist: probed.ownerPersist,
     marks,
   });
   const warning = placementWarning(placement, probed);

@@ -2,6 +2,7 @@ import type { NetlinkSocket } from '../kernel/socket.js';
 import { NFT_MSG_GETTABLE } from '../nftables/constants.js';
 import { dumpRequest } from '../nftables/message.js';
 import { parseRuleset } from '../nftables/ruleset.js';
+import type { Table } from '../nftables/table.js';
 import { parseDeviceTableName } from '../program/name.js';
 import { type AttachmentRecord, parseRecord } from '../program/record.js';
 
@@ -19,9 +20,19 @@ export interface Attachment {
  * tapwall's, without the record, is somebody else's.
  */
 export function listAttachments(netfilter: NetlinkSocket): Attachment[] {
-  const attachments = new Map<number, Attachment>();
+  return attachmentsIn(readTables(netfilter));
+}
+
+/** Every netdev table of the namespace. */
+export function readTables(netfilter: NetlinkSocket): Table[] {
   const messages = netfilter.dump(dumpRequest(NFT_MSG_GETTABLE), 'the dump of the tables');
-  for (const { name, userdata } of parseRuleset(messages).tables) {
+  return parseRuleset(messages).tables;
+}
+
+/** The same for tables that have been read. */
+export function attachmentsIn(tables: readonly Table[]): Attachment[] {
+  const attachments = new Map<number, Attachment>();
+  for (const { name, userdata } of tables) {
     const parsed = parseDeviceTableName(name);
     const record = parsed && parseRecord(userdata);
     if (!parsed || !record) continue;

@@ -1,5 +1,6 @@
 import { TapwallError } from '../error.js';
 import type { NetlinkSocket } from '../kernel/socket.js';
+import { isKernelError } from '../netlink/error.js';
 import {
   encodeTransaction,
   type Segment,
@@ -32,17 +33,54 @@ export class Committer {
   readonly mostDevices = MOST_DEVICES;
   readonly #netfilter: NetlinkSocket;
   readonly #memory = new TransactionMemory();
+  #first: readonly Segment[] = [];
+  #generation: number | undefined;
+  #count = 0;
 
   constructor(netfilter: NetlinkSocket) {
     this.#netfilter = netfilter;
   }
 
+  /** How many transactions are in force. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /**
+   * Prepares the next transaction for what was read before it.
+   * @param first goes in front of it, whatever it is.
+   * @param generation it is refused with ERESTART unless the ruleset is still of this generation.
+   */
+  begin(first: readonly Segment[], generation: number): void {
+    this.#first = first;
+    this.#generation = generation;
+  }
+
+  /** Sends what should have gone in front of a transaction, if none came. */
+  end(): void {
+    if (this.#first.length > 0) this.#send([]);
+    this.#generation = undefined;
+  }
+
+  /** Forgets what was prepared. */
+  abandon(): void {
+    this.#first = [];
+    this.#generation = undefined;
+  }
+
   /** @throws KernelError when the kernel refuses; nothing of it is in force then. */
   transact(segments: readonly Segment[]): void {
-    if (segments.length === 0) return;
-    this.#netfilter.commitWith(transactionLength(segments), (sequence) =>
-      encodeTransaction(segments, sequence, undefined, this.#memory),
+    if (segments.length > 0) this.#send(segments);
+  }
+
+  #send(segments: readonly Segment[]): void {
+    const all = this.#first.length > 0 ? [...this.#first, ...segments] : segments;
+    this.#netfilter.commitWith(transactionLength(all), (sequence) =>
+      encodeTransaction(all, sequence, this.#generation, this.#memory),
     );
+    this.#first = [];
+    this.#generation = undefined;
+    this.#count++;
   }
 
   /**
@@ -104,10 +142,16 @@ export class Committer {
       this.transact(segments);
       return undefined;
     } catch (error) {
-      if (error instanceof TapwallError) return error;
+      // That the ruleset has changed meanwhile says nothing of a step.
+      if (error instanceof TapwallError && !isStale(error)) return error;
       throw error;
     }
   }
+}
+
+/** Whether a transaction was made for a ruleset that has changed since it was read (nfnetlink_rcv_batch()). */
+export function isStale(error: unknown): boolean {
+  return isKernelError(error, 'ERESTART');
 }
 
 /** A step's outcome, but for what is still to come. */

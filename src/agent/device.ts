@@ -48,6 +48,11 @@ export type DeviceState =
   /** Seen, and not yet decided. */
   | 'new';
 
+/** Whether the kernel has refused what it should have. */
+export function isRefused({ state }: Pick<Device, 'state'>): boolean {
+  return state === 'closed' || state === 'failed';
+}
+
 export function newDevice(link: Link): Device {
   return {
     link,

@@ -7,6 +7,7 @@ import { encodeSegment, type Segment } from '../nftables/transaction.js';
 import { detachSegment } from '../program/attach.js';
 import { SHARED_TABLE } from '../program/blueprint.js';
 import { type Change, deleteBase, planChange, sharedSegment } from '../program/change.js';
+import type { Contents } from '../program/contents.js';
 import {
   createBase,
   DIRECTIONS,
@@ -20,9 +21,9 @@ import {
   standingBases,
   yieldBase,
 } from '../program/hook.js';
-import { type InstalledBase, type Inventory, NO_RULES } from '../program/inventory.js';
+import { distrust, type InstalledBase, type Inventory, NO_RULES } from '../program/inventory.js';
 import type { Member } from '../program/member.js';
-import type { Committer, Outcome } from './committer.js';
+import { type Committer, isStale, type Outcome } from './committer.js';
 import { isFirst } from './hook-plan.js';
 import type { Plan } from './plan.js';
 import { readShared, type SharedState } from './shared-state.js';
@@ -69,10 +70,13 @@ export class Door {
 
   /**
    * @param links the macvtap devices that are there.
+   * @param reference says what a table should hold that is there; without it the digests in the table are believed.
    * @throws TapwallError FOREIGN_TABLE when somebody else's table has the name.
    */
-  read(plan: Plan, links: readonly Link[]): DoorState {
-    const shared = readShared(this.#netfilter);
+  read(plan: Plan, links: readonly Link[], reference?: () => Contents | undefined): DoorState {
+    const shared = readShared(this.#netfilter, { deep: reference !== undefined });
+    const wanted = shared && reference?.();
+    if (shared?.contents && wanted) distrust(shared.inventory, shared.contents, wanted);
     const state = planDoor(plan, shared, links);
     const emptied = new Set(state.change.emptied);
     if (emptied.size > 0) forget(state, emptied);
@@ -107,7 +111,7 @@ export class Door {
     try {
       this.#committer.transact([...now, ...change, ...steps.flatMap(({ segments }) => segments)]);
     } catch (error) {
-      if (!(error instanceof TapwallError) || steps.length === 0) throw error;
+      if (!(error instanceof TapwallError) || steps.length === 0 || isStale(error)) throw error;
       // It may be one device's own tables that are refused; that must not hold the rest.
       this.#committer.transact([...now, ...change]);
       this.#committer.transact(late);
@@ -211,7 +215,7 @@ function planDoor(plan: Plan, shared: SharedState | undefined, links: readonly L
     members: shared?.members ?? new Map(),
     counted: shared?.counted ?? new Map(),
     hooks: new Map(),
-    change: planChange(shared?.inventory, plan.blueprint),
+    change: planChange(shared?.inventory, plan.blueprint, plan.ownership),
     removed: [],
     created: [],
     counts: new Map(),

@@ -60,6 +60,18 @@ export type AgentEvent =
       closed: boolean;
     } & EventDevice)
   | { event: 'overflow'; message: string }
+  | {
+      event: 'repaired';
+      /** Who had changed tables of tapwall's, as the kernel told; empty where it could not say. */
+      by: readonly { port: number; processId: number | undefined; processName: string | undefined }[];
+      /** The tables; empty where what was found does not go back to any change that was told of. */
+      tables: readonly string[];
+      /** How many transactions it took. */
+      transactions: number;
+      /** From the moment the agent woke until all was as it should be. */
+      microseconds: number;
+    }
+  | { event: 'released' }
   | { event: 'warning'; message: string }
   | { event: 'reloaded'; file: string; policies: number; bindings: number; microseconds: number }
   | { event: 'reload-failed'; file: string; error: EventError }

@@ -1,6 +1,10 @@
 import type { TapwallError } from '../error.js';
 import type { Device } from './device.js';
 import { type AgentEvent, type DetachReason, eventError } from './event.js';
+import type { ForeignChange } from './watch.js';
+
+/** A flush of everything names a table for each of thousands of devices. */
+const MOST_TABLES = 16;
 
 /** Tells what happens to devices, and how long it took since the agent woke. */
 export class Herald {
@@ -33,6 +37,13 @@ export class Herald {
   detached({ link: { name, index } }: Device, reason: DetachReason, tables: readonly string[]): void {
     const { microseconds } = this;
     this.emit({ event: 'detached', device: name, index, reason, tables, microseconds });
+  }
+
+  /** @param foreign undefined for what was found without anybody having told of it. */
+  repaired(foreign: ForeignChange | undefined, transactions: number): void {
+    const { microseconds } = this;
+    const tables = [...(foreign?.tables ?? [])].slice(0, MOST_TABLES);
+    this.emit({ event: 'repaired', by: foreign?.by ?? [], tables, transactions, microseconds });
   }
 
   unmatched({ link: { name, index } }: Device, closed: boolean): void {

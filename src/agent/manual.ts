@@ -10,7 +10,8 @@ import { attachSegment, detachSegment } from '../program/attach.js';
 import { memberSegment } from '../program/member.js';
 import { deviceTableName } from '../program/name.js';
 import type { Program } from '../program/program.js';
-import { type Attachment, listAttachments } from './attachment.js';
+import { type Attachment, attachmentsIn, readTables } from './attachment.js';
+import { checkOwners } from './ownership.js';
 import { readShared } from './shared-state.js';
 import { compareMembers } from './target.js';
 
@@ -22,7 +23,7 @@ export interface AttachResult {
   tables: string[];
   /** Tables of tapwall that the device had before; they were replaced in the same transaction. */
   replaced: string[];
-  /** Whether an agent filtered the device, which brings its own policy back at its next start or reload. */
+  /** Whether an agent filtered the device, which brings its own policy back when it runs. */
   replacedAgent: boolean;
   messages: number;
   microseconds: number;
@@ -67,9 +68,10 @@ export class Hand {
   /**
    * Gives a device its own tables and, where a door stands, admits it to be filtered by them alone.
    * @throws KernelError when the kernel refuses; the device keeps what it had.
+   * @throws TapwallError OWNED_BY_OTHER when an agent runs, whose door nobody else can open.
    */
   attach(link: Link, program: Program): AttachResult {
-    const attachments = listAttachments(this.#netfilter);
+    const attachments = this.#attachments();
     const shared = readShared(this.#netfilter);
     const before = attachments.find(({ index }) => index === link.index);
     // Tables of a device that is gone hook the next one of its name (6.16 on).
@@ -116,11 +118,12 @@ export class Hand {
    * Removes what was attached under a name, from the device that has it now and from those that are gone. Where a door
    * stands it is closed to the device then.
    * @throws TapwallError NOT_ATTACHED when there is nothing to remove.
+   * @throws TapwallError OWNED_BY_OTHER as {@link attach}.
    */
   detach(name: string): DetachResult {
     const link = findLink(this.#route, { name });
     const present = new Set(this.#macvtaps().map(({ index }) => index));
-    const found = listAttachments(this.#netfilter).filter(
+    const found = this.#attachments().filter(
       ({ index, record }) => index === link?.index || (record.device === name && !present.has(index)),
     );
     const tables = found.flatMap((attachment) => attachment.tables);
@@ -143,6 +146,13 @@ export class Hand {
   close(): void {
     this.#netfilter.close();
     this.#route.close();
+  }
+
+  /** Nothing is tried to see whether it fails: what is owned is known before. */
+  #attachments(): Attachment[] {
+    const tables = readTables(this.#netfilter);
+    checkOwners(tables, this.#netfilter.portId);
+    return attachmentsIn(tables);
   }
 
   #commit(segments: readonly Segment[]): number {

@@ -6,7 +6,10 @@ import { type KernelCapabilities, probeKernel } from '../kernel/probe.js';
 
 /** What decides how hooks reach a device. */
 export interface PlacementCapabilities
-  extends Pick<KernelCapabilities, 'egress' | 'prefix' | 'namesInAdvance' | 'addDevice' | 'destroy'> {
+  extends Pick<
+    KernelCapabilities,
+    'egress' | 'prefix' | 'namesInAdvance' | 'addDevice' | 'destroy' | 'ownerPersist'
+  > {
   /** Whether the host's nft can print a chain on a name prefix; one that cannot may loop for ever over it. */
   listsPrefixes: boolean;
 }

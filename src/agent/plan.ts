@@ -15,6 +15,7 @@ import type { PolicyMembership } from '../policy/membership.js';
 import { BY_HAND, FIRST_MARK, prefixLengths, renderShared, type SharedSource } from '../policy/shared.js';
 import { type Blueprint, SHARED_TABLE } from '../program/blueprint.js';
 import type { Program } from '../program/program.js';
+import type { Ownership } from '../program/slot.js';
 import type { VerdictChains } from '../program/verdict.js';
 
 /** One policy of a configuration, compiled. */
@@ -45,6 +46,10 @@ export interface Plan {
   keepsHooks: boolean;
   /** Whether an element can be deleted that may not be there (6.3). */
   destroys: boolean;
+  /** Whose tables are that are made: `own` keeps other programs from changing them. */
+  ownership: Ownership;
+  /** How often everything is compared, in milliseconds; 0 for never. */
+  reconcileMs: number;
   /** What was left out and why, for the log. */
   warnings: readonly string[];
 }
@@ -130,6 +135,8 @@ export interface PlanOptions {
   capabilities: CompileCapabilities;
   keepsHooks: boolean;
   destroys: boolean;
+  /** Whether a table can belong to a socket and outlive it (6.9). */
+  ownerPersist: boolean;
   /** The marks that policies have in the kernel. */
   marks?: Marks;
 }
@@ -152,7 +159,13 @@ export function compileForListing(
   compiler: Compiler,
   capabilities: CompileCapabilities,
 ): Promise<{ plan: Plan; listing?: Listing }> {
-  const options = { placement: 'names' as const, capabilities, keepsHooks: true, destroys: true };
+  const options = {
+    placement: 'names' as const,
+    capabilities,
+    keepsHooks: true,
+    destroys: true,
+    ownerPersist: true,
+  };
   return compileAll(configuration, compiler, options);
 }
 
@@ -211,6 +224,8 @@ async function compileAll(
     counters: shared.counters,
     keepsHooks: options.keepsHooks,
     destroys: options.destroys,
+    ownership: configuration.owner && options.ownerPersist ? 'own' : 'none',
+    reconcileMs: configuration.reconcileMs,
     warnings,
   };
   return compiled.listing ? { plan, listing: compiled.listing } : { plan };

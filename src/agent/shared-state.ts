@@ -14,14 +14,19 @@ import {
 } from '../nftables/constants.js';
 import { readElementValues, type SetElement } from '../nftables/element.js';
 import { dumpRequest } from '../nftables/message.js';
-import { parseRuleset } from '../nftables/ruleset.js';
+import { parseRuleset, type Ruleset } from '../nftables/ruleset.js';
+import type { Table } from '../nftables/table.js';
 import { SHARED_TABLE } from '../program/blueprint.js';
+import { type Contents, contentsOf, isFixed } from '../program/contents.js';
 import { type Inventory, takeInventory } from '../program/inventory.js';
 import type { Member } from '../program/member.js';
 
 /** What the kernel holds of the shared table. */
 export interface SharedState {
+  table: Table;
   inventory: Inventory;
+  /** All that the policies have put there; absent unless it was asked for. */
+  contents: Contents | undefined;
   /** By interface index: the elements by which each device is a member. Its counters are not among them. */
   members: Map<number, Member[]>;
   /** The counters of each device, by interface index. */
@@ -69,10 +74,14 @@ export function indexOfKey(key: Uint8Array): number | undefined {
   return key.length < 4 ? undefined : viewOf(key).getUint32(0, HOST_LITTLE_ENDIAN);
 }
 
-/** Reads the shared table; undefined when there is none. */
-export function readShared(netfilter: NetlinkSocket): SharedState | undefined {
+/**
+ * Reads the shared table; undefined when there is none.
+ * @param deep also reads what the policies have put into sets, and all rules.
+ */
+export function readShared(netfilter: NetlinkSocket, { deep = false } = {}): SharedState | undefined {
   const tables = netfilter.dump(dumpRequest(NFT_MSG_GETTABLE), 'the dump of the tables');
-  if (!parseRuleset(tables).tables.some(({ name }) => name === SHARED_TABLE)) return undefined;
+  const table = parseRuleset(tables).tables.find(({ name }) => name === SHARED_TABLE);
+  if (!table) return undefined;
   const ruleset = parseRuleset([
     ...tables,
     ...netfilter.dump(dumpRequest(NFT_MSG_GETCHAIN), 'the dump of the chains'),
@@ -81,13 +90,38 @@ export function readShared(netfilter: NetlinkSocket): SharedState | undefined {
   ]);
   const inventory = takeInventory(ruleset);
   if (!inventory) return undefined;
-  const state: SharedState = { inventory, members: new Map(), counted: new Map() };
+  const contents = deep ? contentsOf(ofShared(netfilter, ruleset)) : undefined;
+  const state: SharedState = { table, inventory, contents, members: new Map(), counted: new Map() };
   for (const set of inventory.sets.keys()) {
     if (!hasMembers(set) && !isCounter(set)) continue;
     const byDevice = isCounter(set) ? state.counted : state.members;
     for (const element of readElementValues(set, dumpSet(netfilter, set))) addMember(byDevice, element);
   }
   return state;
+}
+
+/** The shared table alone, with the elements that are policies' own and not devices'. */
+function ofShared(netfilter: NetlinkSocket, ruleset: Ruleset): Ruleset {
+  const own = <T extends { table: string }>(objects: T[]) =>
+    objects.filter(({ table }) => table === SHARED_TABLE);
+  const sets = own(ruleset.sets);
+  const fixed = sets.filter((set) => isFixed(set) && !hasMembers(set.name) && !isCounter(set.name));
+  const { elements } = parseRuleset(fixed.flatMap(({ name }) => dumpSet(netfilter, name)));
+  return { ...ruleset, chains: own(ruleset.chains), rules: own(ruleset.rules), sets, elements };
+}
+
+/** Reads the contents of a shared table, as {@link readShared} does. */
+export function readContents(netfilter: NetlinkSocket): Contents {
+  return contentsOf(
+    ofShared(
+      netfilter,
+      parseRuleset([
+        ...netfilter.dump(dumpRequest(NFT_MSG_GETCHAIN), 'the dump of the chains'),
+        ...netfilter.dump(dumpRequest(NFT_MSG_GETSET, ofTable), 'the dump of the sets'),
+        ...netfilter.dump(dumpRequest(NFT_MSG_GETRULE, ofTable), 'the dump of the rules'),
+      ]),
+    ),
+  );
 }
 
 /** NFTA_DATA_VERDICT and NFTA_VERDICT_CHAIN of linux/netfilter/nf_tables.h. */

@@ -3,6 +3,7 @@ import type { Segment } from '../nftables/transaction.js';
 import { attachSegment, detachSegment } from '../program/attach.js';
 import type { Meanwhile } from '../program/hook.js';
 import { indexSegment } from '../program/member.js';
+import type { Ownership } from '../program/slot.js';
 import type { Device } from './device.js';
 import { type HookMove, type HookOptions, isFirst, planHooks } from './hook-plan.js';
 import type { Plan } from './plan.js';
@@ -58,7 +59,7 @@ export function planStep(plan: Plan, device: Device, target: Target, options: St
   if (leave) segments.push(leave);
   if (join) segments.push(join);
   if (options.forgets) segments.push(...counterSegments(plan, device.link.index));
-  const program = tablesSegment(device, target, options.links);
+  const program = tablesSegment(device, target, options.links, plan.ownership);
   if (program) segments.push(program);
   const moves = planHooks(plan, device, target.hook, { gone, meanwhile, roster, isTaken });
   if (moves.length === 0) return new PlannedStep(device, target, segments, join, [], []);
@@ -128,12 +129,14 @@ function tablesSegment(
   device: Device,
   { program, keepsTables }: Target,
   links: ReadonlyMap<string, number>,
+  ownership: Ownership,
 ): Segment | undefined {
   if (keepsTables) return undefined;
   if (!program) return device.tables.length > 0 ? detachSegment(device.tables) : undefined;
   if (hasProgram(device, program)) return undefined;
   const { link, assignedMac, tables } = device;
-  const facts = { index: link.index, name: link.name, mac: assignedMac, origin: 'agent' as const, links };
+  const { index, name } = link;
+  const facts = { index, name, mac: assignedMac, origin: 'agent' as const, links, ownership };
   return attachSegment(program, facts, tables);
 }
 

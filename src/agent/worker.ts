@@ -19,7 +19,10 @@ export interface WorkerStart {
   commands: MessagePort;
 }
 
-export type WorkerCommand = { command: 'reload'; plan: Plan } | { command: 'stop'; detach: boolean };
+export type WorkerCommand =
+  | { command: 'reload'; plan: Plan }
+  | { command: 'release' }
+  | { command: 'stop'; detach: boolean };
 
 export type WorkerMessage = { event: AgentEvent } | { fatal: EventError } | { refused: EventError };
 
@@ -33,8 +36,6 @@ function run({ plan, namespacePath, wakerFd, commands }: WorkerStart): void {
   const emit = (event: AgentEvent) => post({ event });
   const loop = new AgentLoop(plan, { kernel, namespace, wakerFd, emit });
   let rehearsal: Rehearsal | undefined;
-  // The sockets hold the namespace from here on.
-  namespace?.close();
   loop.start(() => {
     rehearsal = new Rehearsal(kernel, plan);
   });
@@ -46,7 +47,13 @@ function run({ plan, namespacePath, wakerFd, commands }: WorkerStart): void {
         reload(loop, message.plan);
         continue;
       }
+      if (message.command === 'release') {
+        loop.release();
+        continue;
+      }
       loop.stop({ detach: message.detach });
+      // Held until now: a release opens sockets in it.
+      namespace?.close();
       rehearsal?.close();
       commands.close();
       return;

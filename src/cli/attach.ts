@@ -39,7 +39,8 @@ export function attachCommand(exit: (status: number) => void): Command {
     .addHelpText(
       'after',
       `
-What the device had from tapwall before is replaced in the same transaction. Where a door stands it is opened
+While an agent runs that owns its tables this is refused (tapwall release). What the device had from tapwall before
+is replaced in the same transaction. Where a door stands it is opened
 to the device, which this file alone filters then: the guards of a configuration do not apply to it.
 
 Examples:

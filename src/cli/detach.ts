@@ -10,8 +10,8 @@ export function detachCommand(exit: (status: number) => void): Command {
     .addHelpText(
       'after',
       `
-Nothing passes a device that the door is closed to. An agent that runs gives it its policy again when it is
-told to reload (SIGHUP). Without a door (tapwall list) the device is open.
+Nothing passes a device that the door is closed to. While an agent runs that owns its tables this is refused;
+one that does not gives the device its policy again at once. Without a door (tapwall list) the device is open.
 
 Examples:
   $ tapwall detach macvtap0

@@ -30,6 +30,7 @@ type MakeCommand = (exit: (status: number) => void) => Command;
 const commands: Record<string, () => Promise<MakeCommand>> = {
   run: async () => (await import('./run.js')).runCommand,
   attach: async () => (await import('./attach.js')).attachCommand,
+  release: async () => (await import('./release.js')).releaseCommand,
   detach: async () => (await import('./detach.js')).detachCommand,
   list: async () => (await import('./list.js')).listCommand,
   counters: async () => (await import('./counters.js')).countersCommand,

@@ -14,6 +14,8 @@ export const EXIT = {
   notFound: 4,
   /** Only the ingress half is in force: this kernel has no egress hook. */
   partial: 5,
+  /** Another process owns tapwall's tables. */
+  owned: 6,
 } as const;
 
 export const EXIT_HELP = `
@@ -23,7 +25,8 @@ Exit status:
   2  wrong usage
   3  errors in a configuration or a policy
   4  no such device, network namespace or attachment
-  5  partly done: this kernel has no egress hook, only ingress is filtered`;
+  5  partly done: this kernel has no egress hook, only ingress is filtered
+  6  an agent runs in the network namespace, and the tables are its own`;
 
 const EXIT_BY_CODE = new Map<string, number>([
   ['ARGUMENT', EXIT.usage],
@@ -36,6 +39,7 @@ const EXIT_BY_CODE = new Map<string, number>([
   ['LINK_NOT_FOUND', EXIT.notFound],
   ['NAMESPACE_NOT_FOUND', EXIT.notFound],
   ['NOT_ATTACHED', EXIT.notFound],
+  ['OWNED_BY_OTHER', EXIT.owned],
 ]);
 
 export function print(text: string): void {

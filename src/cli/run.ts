@@ -3,6 +3,7 @@ import { Agent } from '../agent/agent.js';
 import { type AgentEvent, eventError } from '../agent/event.js';
 import { loadConfiguration } from '../config/load.js';
 import { formatProblem, TapwallError } from '../error.js';
+import { Brevity } from '../observe/brevity.js';
 import { humanLog, logEvent } from '../observe/log.js';
 import {
   addKernelOptions,
@@ -12,6 +13,7 @@ import {
   withoutOption,
 } from './options.js';
 import { EXIT, printJson, reportError } from './output.js';
+import { AGENT_NAME, RELEASE_SIGNAL } from './release.js';
 
 interface Options extends KernelOptions {
   config: string;
@@ -31,12 +33,14 @@ export function runCommand(exit: (status: number) => void): Command {
     .addHelpText(
       'after',
       `
-SIGINT and SIGTERM stop it, SIGHUP reads the configuration again. A configuration with an error is not
+SIGINT and SIGTERM stop it, SIGHUP reads the configuration again, SIGUSR2 (tapwall release) gives its tables up.
+A configuration with an error is not
 used, and the old one stays in force. Once stopped or killed, what filters stays; under placement prefix and
 names new devices stay closed until it runs again.
 
 Events under --json: ready (with the placement), attached, detached, unmatched (closed: everything is
-dropped), failed, overflow, warning, reloaded, reload-failed, stopped, error.
+dropped), failed, overflow, repaired (somebody else had changed the filters), released, warning, reloaded,
+reload-failed, stopped, error.
 
 Examples:
   $ tapwall run --config /etc/tapwall/tapwall.yaml
@@ -47,7 +51,18 @@ Examples:
 
 async function run(options: Options): Promise<number> {
   const log = humanLog();
-  const tell = (event: AgentEvent) => (options.json ? printJson(event) : logEvent(log, event));
+  const brevity = new Brevity(() => performance.now());
+  const sumUp = (all = false) => {
+    for (const words of brevity.sums(all)) log.warn(words);
+  };
+  const tell = (event: AgentEvent) => {
+    if (options.json) printJson(event);
+    else {
+      sumUp();
+      if (brevity.admits(event)) logEvent(log, event);
+    }
+  };
+  const summing = setInterval(() => sumUp(), SUMMING_MS).unref();
   const load = () => {
     const configuration = loadConfiguration(options.config);
     for (const problem of configuration.warnings) tell({ event: 'warning', message: formatProblem(problem) });
@@ -57,7 +72,9 @@ async function run(options: Options): Promise<number> {
     const configuration = load();
     const capabilities = capabilitiesFor(kernel, options.without);
     // Signals that come while the agent starts are kept for when it has.
-    const signals = new SignalQueue(['SIGINT', 'SIGTERM', 'SIGHUP']);
+    const signals = new SignalQueue(['SIGINT', 'SIGTERM', 'SIGHUP', RELEASE_SIGNAL]);
+    // By this name the release command knows an agent, and others see who it was that changed something.
+    process.title = AGENT_NAME;
     const agent = await Agent.start(
       configuration,
       { capabilities, ...(namespace ? { namespace } : {}) },
@@ -68,6 +85,10 @@ async function run(options: Options): Promise<number> {
       for (;;) {
         const next = await Promise.race([signals.next(), died]);
         if (next instanceof TapwallError) return reportError(next, options.json === true);
+        if (next === RELEASE_SIGNAL) {
+          await agent.release();
+          continue;
+        }
         if (next !== 'SIGHUP') break;
         try {
           await agent.reload(load());
@@ -81,9 +102,14 @@ async function run(options: Options): Promise<number> {
     } finally {
       signals.close();
       await agent.stop();
+      clearInterval(summing);
+      sumUp(true);
     }
   });
 }
+
+/** How often a log that nothing else happens in is looked at for what was left out. */
+const SUMMING_MS = 1_000;
 
 /** Signals in the order in which they came, none lost between two waits. */
 class SignalQueue {

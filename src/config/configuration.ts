@@ -14,6 +14,10 @@ export interface Configuration {
   unmatched: Unmatched;
   /** `optional`: on a kernel without an egress hook (before 5.16) install the ingress half alone. */
   egress: EgressRequirement;
+  /** Whether tables are owned, so that no other program can change them, where the kernel can do that (6.9). */
+  owner: boolean;
+  /** How often what the kernel holds is compared with what it should, in milliseconds; 0 for never. */
+  reconcileMs: number;
   /** Sets that inline rules may name as `@NAME`. By name, in the order of the file. */
   sets: Map<string, NamedSet>;
   /** By name, in the order of the file. */

@@ -3,6 +3,7 @@ import { addressGuardsOf, namesOf, readBindings, refuseUnknownPolicy } from './b
 import type { Configuration, Policy, Unmatched } from './configuration.js';
 import { DEFAULT_DEVICES, readDevices } from './devices.js';
 import { Findings } from './findings.js';
+import { DEFAULT_RECONCILE, readInterval } from './interval.js';
 import { checkPart } from './issue.js';
 import { readNamedSets } from './named-sets.js';
 import { RESERVED_POLICY_NAMES, readPolicies } from './policies.js';
@@ -49,6 +50,8 @@ export class ConfigurationReader {
       unmatched,
       // A kernel without the hook leaves what VMs send unfiltered: that has to be asked for.
       egress: top?.egress ?? 'required',
+      owner: top?.owner ?? true,
+      reconcileMs: intervalOf(top?.reconcile ?? DEFAULT_RECONCILE),
       sets,
       policies,
       bindings,
@@ -86,6 +89,11 @@ export class ConfigurationReader {
       if (!used.has(name)) this.#findings.warn(key, `no binding uses the policy ${quote(name)}`);
     }
   }
+}
+
+function intervalOf(text: string): number {
+  const read = readInterval(text);
+  return 'milliseconds' in read ? read.milliseconds : 0;
 }
 
 /** The keys of a map; undefined if it is none. */

@@ -5,6 +5,7 @@ import { readAddress } from './address.js';
 import type { Rate } from './configuration.js';
 import { fewestBytes, type GlobAlternative, literalText, parseGlob } from './glob.js';
 import { flawInInterfaceName, flawInNamePart, LONGEST_INTERFACE_NAME } from './interface-name.js';
+import { readInterval } from './interval.js';
 import { flawInDeviceMac, normaliseMac } from './mac-address.js';
 import { readRate } from './rate.js';
 import { nearest, quote } from './suggest.js';
@@ -150,12 +151,19 @@ const duration = textWith((text) =>
     : { message: `${quote(text)} is not a time`, hint: 'Write it as `10m` or `1d12h`.' },
 );
 
+const interval = textWith((text) => {
+  const read = readInterval(text);
+  return 'flaw' in read ? { message: read.flaw, hint: read.hint } : undefined;
+});
+
 /** The parts are checked one by one, so that a mistake in one hides no mistake in another. */
 export const topSchema = z.strictObject({
   devices: z.unknown().optional(),
   placement: z.enum(['auto', 'prefix', 'names', 'device', 'chain']).optional(),
   unmatched: z.string().optional(),
   egress: z.enum(['required', 'optional']).optional(),
+  owner: z.boolean().optional(),
+  reconcile: interval.optional(),
   sets: z.record(z.string(), z.unknown()).optional(),
   policies: z.record(z.string(), z.unknown()),
   bindings: z.array(z.unknown()),

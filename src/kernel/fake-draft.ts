@@ -28,6 +28,9 @@ import {
   tableKey,
 } from './fake-table.js';
 
+/** NFT_TABLE_F_MASK. */
+const TABLE_FLAGS = nft.NFT_TABLE_F_DORMANT | nft.NFT_TABLE_F_OWNER | nft.NFT_TABLE_F_PERSIST;
+
 const tableReferenceSchema = schema<{ name?: string; handle?: bigint }>('table', {
   name: textField(nft.NFTA_TABLE_NAME),
   handle: be64Field(nft.NFTA_TABLE_HANDLE),
@@ -42,13 +45,16 @@ export class Draft implements DraftTables {
   /** Whether a commit would raise the generation. */
   changed = false;
   readonly host: DraftHost;
+  /** The port of the socket that sends the transaction. */
+  readonly port: number;
   readonly #owned = new Set<TableState>();
   readonly #chains = new ChainDraft(this);
   /** Names of sets by the number that the transaction gave them. */
   readonly #setIds = new Map<number, string>();
 
-  constructor(tables: Tables, host: DraftHost) {
+  constructor(tables: Tables, host: DraftHost, port: number) {
     this.tables = new Map(tables);
+    this.port = port;
     this.host = host;
   }
 
@@ -111,6 +117,7 @@ export class Draft implements DraftTables {
     const key = tableKey(family, name);
     const state = this.tables.get(key);
     if (!state) throw new Refusal('ENOENT', nft.NFTA_TABLE_NAME);
+    if (this.#isOthers(state)) throw new Refusal('EPERM', nft.NFTA_TABLE_NAME);
     if (this.#owned.has(state)) return state;
     const copy = copyTable(state);
     this.tables.set(key, copy);
@@ -118,23 +125,55 @@ export class Draft implements DraftTables {
     return copy;
   }
 
+  #isOthers({ table }: TableState): boolean {
+    return table.owner !== undefined && table.owner !== this.port;
+  }
+
   #newTable(family: number, attributes: Uint8Array, flags: number): void {
     if (!nft.familyNames.has(family)) throw new Refusal('EOPNOTSUPP');
     const table = tableSchema.parse(attributes);
     const key = tableKey(family, checkName(table.name, nft.NFTA_TABLE_NAME));
     if ((table.userdata?.length ?? 0) > nft.NFT_USERDATA_MAXLEN) throw tooLong(nft.NFTA_TABLE_USERDATA);
-    if (this.tables.has(key)) {
+    const known = this.tables.get(key);
+    if (known) {
+      if (this.#isOthers(known)) throw new Refusal('EPERM');
       if (flags & NLM_F_EXCL) throw new Refusal('EEXIST', nft.NFTA_TABLE_NAME);
       if (flags & NLM_F_REPLACE) throw new Refusal('EOPNOTSUPP');
+      if (table.flags !== undefined) this.#updateTable(key, known, table.flags);
       return;
     }
+    if ((table.flags ?? 0) & ~TABLE_FLAGS) throw new Refusal('EOPNOTSUPP');
+    const { owner: _, ...given } = table;
     const state = newTable(family, {
-      ...table,
+      ...given,
+      ...((table.flags ?? 0) & nft.NFT_TABLE_F_OWNER && { owner: this.port }),
       flags: table.flags ?? 0,
       handle: this.host.nextTableHandle(),
     });
     this.tables.set(key, state);
     this.#owned.add(state);
+    this.changed = true;
+  }
+
+  /**
+   * What may become of a table's flags (nf_tables_updtable()): an orphan gets an owner, and those of a table that has
+   * one stay as they are.
+   */
+  #updateTable(key: string, state: TableState, flags: number): void {
+    const before = state.table.flags ?? 0;
+    if (flags & ~TABLE_FLAGS) throw new Refusal('EOPNOTSUPP');
+    if (flags === before) return;
+    const { NFT_TABLE_F_OWNER: OWNER, NFT_TABLE_F_PERSIST: PERSIST } = nft;
+    const isOwned = (before & OWNER) !== 0;
+    const adopts = (flags & OWNER) !== 0;
+    const isOrphan = !isOwned && (before & PERSIST) !== 0;
+    if (isOwned || (adopts && !isOrphan) || (flags ^ before) & PERSIST) {
+      throw new Refusal('EOPNOTSUPP');
+    }
+    const owner = flags & nft.NFT_TABLE_F_OWNER ? { owner: this.port } : {};
+    const copy = { ...copyTable(state), table: { ...state.table, flags, ...owner } };
+    this.tables.set(key, copy);
+    this.#owned.add(copy);
     this.changed = true;
   }
 
@@ -151,12 +190,23 @@ export class Draft implements DraftTables {
       if (handle !== undefined) throw new Refusal('ENOENT', nft.NFTA_TABLE_HANDLE);
       if (name !== undefined) throw new Refusal('ENOENT', nft.NFTA_TABLE_NAME);
     }
-    for (const [key] of doomed) this.tables.delete(key);
-    if (doomed.length > 0) this.changed = true;
+    // A flush passes by what belongs to others (nft_flush()).
+    const isNamed = name !== undefined || handle !== undefined;
+    const others = doomed.filter(([, state]) => this.#isOthers(state));
+    if (isNamed && others.length > 0) {
+      throw new Refusal('EPERM', handle === undefined ? nft.NFTA_TABLE_NAME : nft.NFTA_TABLE_HANDLE);
+    }
+    for (const [key, state] of doomed) {
+      if (this.#isOthers(state)) continue;
+      this.tables.delete(key);
+      this.changed = true;
+    }
   }
 
   #destroyTable(family: number, attributes: Uint8Array): void {
     const { name } = tableSchema.parse(attributes);
+    const state = this.tables.get(tableKey(family, name));
+    if (state && this.#isOthers(state)) throw new Refusal('EPERM', nft.NFTA_TABLE_NAME);
     if (this.tables.delete(tableKey(family, name))) this.changed = true;
   }
 

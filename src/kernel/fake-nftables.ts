@@ -1,15 +1,27 @@
-import { parseAttributes, readBe32 } from '../netlink/attribute.js';
+import { encodeAttributes, parseAttributes, readBe32 } from '../netlink/attribute.js';
+import { concatenate } from '../netlink/bytes.js';
 import { NLM_F_ACK } from '../netlink/constants.js';
 import { errnoName } from '../netlink/error.js';
 import type { Message } from '../netlink/message.js';
 import type { HookDevice } from '../nftables/chain.js';
-import { NFNL_BATCH_GENID, NFNL_MSG_BATCH_END } from '../nftables/constants.js';
-import { NFGENMSG_LENGTH } from '../nftables/message.js';
+import {
+  NFNL_BATCH_GENID,
+  NFNL_MSG_BATCH_END,
+  NFT_MSG_DELTABLE,
+  NFT_MSG_DESTROYTABLE,
+  NFT_MSG_NEWGEN,
+  NFT_TABLE_F_OWNER,
+  NFT_TABLE_F_PERSIST,
+} from '../nftables/constants.js';
+import { generationSchema } from '../nftables/generation.js';
+import { generalHeader, messageType, NFGENMSG_LENGTH } from '../nftables/message.js';
+import { tableSchema } from '../nftables/table.js';
 import { type Answer, acknowledge, Refusal, refusalOf } from './fake-answer.js';
 import { Draft } from './fake-draft.js';
 import { Dump } from './fake-dump.js';
 import { describeOperation, type FakeOperation } from './fake-operation.js';
 import { releaseRule } from './fake-reference.js';
+import type { FakeSocket } from './fake-socket.js';
 import { copyTable, type FakeTable, snapshot, type TableState, type Tables } from './fake-table.js';
 
 /** One transaction that the fake kernel was sent. */
@@ -32,8 +44,6 @@ export interface FakeRefusal extends FakeTransaction {
 export interface Journal {
   transactions: FakeTransaction[];
   refusals: FakeRefusal[];
-  /** What the next transactions are refused with, whatever is in them. */
-  injected: Refusal[];
   /** Called after each transaction that came into force. */
   onTransaction: (() => void) | undefined;
 }
@@ -43,6 +53,10 @@ export class FakeNftables {
   readonly #namespace: bigint;
   readonly #journal: Journal;
   readonly #canHook: (device: HookDevice) => boolean;
+  /** The sockets that joined NFNLGRP_NFTABLES. */
+  readonly listeners = new Set<FakeSocket>();
+  /** What the next transactions are refused with, whatever is in them. */
+  readonly injected: Refusal[] = [];
   #tables: Tables = new Map();
   /** A new namespace begins with 1. */
   #generation = 1;
@@ -99,22 +113,54 @@ export class FakeNftables {
       refused(errnoName(unfit.errno), -1);
       return [acknowledge(begin, portId, unfit)];
     }
-    const injected = requests.length > 0 ? this.#journal.injected.shift() : undefined;
-    const draft = new Draft(this.#tables, {
-      canHook: this.#canHook,
-      nextTableHandle: () => ++this.#tableHandles,
-    });
+    const injected = requests.length > 0 ? this.injected.shift() : undefined;
+    const host = { canHook: this.#canHook, nextTableHandle: () => ++this.#tableHandles };
+    const draft = new Draft(this.#tables, host, portId);
     const answers: Uint8Array[] = [];
+    const told: Answer[] = [];
     let failed = false;
+    let changed = false;
     requests.forEach((request, index) => {
       const isLast = index === requests.length - 1;
+      draft.changed = false;
+      const before = new Map(draft.tables);
       const refusal = refusalOf(() => draft.apply(request)) ?? (isLast ? injected : undefined);
+      if (draft.changed) told.push(...notificationsOf(request, before, draft.tables));
+      changed ||= draft.changed;
       if (refusal || request.flags & NLM_F_ACK) answers.push(acknowledge(request, portId, refusal));
       if (refusal && !failed) refused(errnoName(refusal.errno), index);
       failed ||= refusal !== undefined;
     });
-    if (!failed && end >= 0) this.#commit(draft, operations);
+    if (!failed && end >= 0) {
+      draft.changed = changed;
+      this.#commit(draft, operations);
+      if (changed) this.#tell(told, portId);
+    }
     return answers;
+  }
+
+  /** What a transaction has done, and then whose it was (nf_tables_gen_notify()). */
+  #tell(told: readonly Answer[], portId: number): void {
+    const who = { id: this.#generation, processId: portId, processName: 'fake' };
+    const payload = concatenate([
+      generalHeader(0, this.#generation & 0xffff),
+      encodeAttributes(generationSchema.encode(who)),
+    ]);
+    const end: Answer = { type: messageType(NFT_MSG_NEWGEN), flags: 0, payload };
+    for (const listener of this.listeners) for (const one of [...told, end]) listener.notify(one, portId);
+  }
+
+  /** A socket was closed: its tables go, but for those that persist. Nothing tells of it (nft_rcv_nl_event()). */
+  release(portId: number): void {
+    const tables = new Map(this.#tables);
+    for (const [key, state] of this.#tables) {
+      const { owner, flags = 0, ...table } = state.table;
+      if (owner !== portId) continue;
+      if (flags & NFT_TABLE_F_PERSIST) {
+        tables.set(key, { ...state, table: { ...table, flags: flags & ~NFT_TABLE_F_OWNER } });
+      } else tables.delete(key);
+    }
+    this.#tables = tables;
   }
 
   /** A transaction may say which generation it was made for; 0 is any. */
@@ -132,6 +178,18 @@ export class FakeNftables {
     if (draft.changed) this.#generation++;
     this.#journal.onTransaction?.();
   }
+}
+
+/** A flush names no table, and is told of table by table. What goes with a table isn't told of here. */
+function notificationsOf({ type, payload }: Message, before: Tables, after: Tables): Answer[] {
+  const isDeletion = (type & 0xff) === NFT_MSG_DELTABLE || (type & 0xff) === NFT_MSG_DESTROYTABLE;
+  if (!isDeletion) return [{ type, flags: 0, payload }];
+  const gone = [...before].filter(([key]) => !after.has(key));
+  return gone.map(([, { family, table }]) => ({
+    type: messageType(NFT_MSG_DELTABLE),
+    flags: 0,
+    payload: concatenate([generalHeader(family), encodeAttributes(tableSchema.encode({ name: table.name }))]),
+  }));
 }
 
 /** @returns whether a chain of the table hooked the device. */

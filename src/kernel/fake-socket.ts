@@ -81,10 +81,15 @@ export class FakeSocket implements Transport {
     this.#onClose(this);
   }
 
+  /** Forgets what is queued, as if it had never come. */
+  discard(): void {
+    this.#events = [];
+  }
+
   /** Queues an event, unless the socket has no room. */
-  notify({ type, flags, payload }: Answer): void {
+  notify({ type, flags, payload }: Answer, portId = 0): void {
     if (this.#congested) return;
-    this.#events.push(encodeMessage({ type, flags, sequence: 0, portId: 0, payload }));
+    this.#events.push(encodeMessage({ type, flags, sequence: 0, portId, payload }));
   }
 
   /** As if an event had come for which there was no room. */

@@ -3,6 +3,7 @@ import { RTM_DELLINK, RTNLGRP_LINK } from '../links/constants.js';
 import type { Link } from '../links/link.js';
 import { NETLINK_NETFILTER, NETLINK_ROUTE } from '../netlink/constants.js';
 import type { HookDevice } from '../nftables/chain.js';
+import { NFNLGRP_NFTABLES } from '../nftables/constants.js';
 import { Refusal, systemError } from './fake-answer.js';
 import { type FakeLinkChanges, type FakeLinkOptions, FakeLinks } from './fake-links.js';
 import { FakeNftables, type FakeRefusal, type FakeTransaction, type Journal } from './fake-nftables.js';
@@ -94,8 +95,9 @@ class FakeNamespace {
  * - Inside expressions it looks for the chains and sets that they lead to, and for nothing else: nothing is validated,
  *   and rules may lead in a circle.
  * - Of a socket's filter it takes only that there is one, for it runs no BPF: a route socket with any filter is told
- *   of macvtap links only.
- * - Tables have no owners, there are no flow tables, and NFNLGRP_NFTABLES says nothing.
+ *   of macvtap links only, a netfilter socket of everything.
+ * - There are no flow tables. NFNLGRP_NFTABLES tells what was asked for and, of a table, not what went with it; a
+ *   process id there is the port.
  * - A receive buffer never fills up by itself; see `loseEvents`.
  *
  * Methods that take a namespace mean, without one, the namespace the process would run in.
@@ -104,7 +106,6 @@ export class FakeKernel implements Kernel {
   readonly #journal: Journal = {
     transactions: [],
     refusals: [],
-    injected: [],
     onTransaction: undefined,
   };
   readonly #namesInAdvance: boolean;
@@ -141,16 +142,16 @@ export class FakeKernel implements Kernel {
   }
 
   /**
-   * Refuses the next transaction, in whichever namespace, at its last operation. Called again, it is for the one
-   * after.
+   * Refuses the next transaction of a namespace at its last operation. Called again, it is for the one after.
    * @param errno the positive number, errno(3).
    * @param message the kernel's words in the extended acknowledgement; absent for none.
    */
-  refuseNext(errno: number, message?: string): void {
+  refuseNext(errno: number, message?: string, namespace?: NamespaceHandle): void {
     if (!Number.isInteger(errno) || errno < 1 || errno > 4095) {
       throw new TapwallError('ARGUMENT', `${errno} is not an errno`);
     }
-    this.#journal.injected.push(new Refusal(errno, undefined, { text: message }));
+    const { injected } = this.#namespace(namespace).nftables;
+    injected.push(new Refusal(errno, undefined, { text: message }));
   }
 
   /** Called after each transaction that came into force: for what happens in the middle. */
@@ -168,6 +169,11 @@ export class FakeKernel implements Kernel {
    */
   tables(namespace?: NamespaceHandle): FakeTable[] {
     return this.#namespace(namespace).nftables.snapshot();
+  }
+
+  /** What tells transactions of a namespace from those of others. */
+  inode(namespace?: NamespaceHandle): bigint {
+    return this.#namespace(namespace).inode;
   }
 
   /** The ruleset's generation, which each commit that changes something raises by one. */
@@ -211,6 +217,16 @@ export class FakeKernel implements Kernel {
    */
   loseEvents(namespace?: NamespaceHandle): void {
     for (const socket of this.#namespace(namespace).listeners.keys()) socket.overrun();
+  }
+
+  /** Takes back what the sockets that listen to nf_tables have not read: what frames change is told to nobody. */
+  forgetNotifications(namespace?: NamespaceHandle): void {
+    for (const socket of this.#namespace(namespace).nftables.listeners) socket.discard();
+  }
+
+  /** Lets the receive buffer of every socket that listens to nf_tables run over, as `loseEvents` does. */
+  loseNotifications(namespace?: NamespaceHandle): void {
+    for (const socket of this.#namespace(namespace).nftables.listeners) socket.overrun();
   }
 
   createNamespace(): NamespaceHandle {
@@ -260,11 +276,17 @@ export class FakeKernel implements Kernel {
     if (!subsystem) {
       throw new TapwallError('NOT_SUPPORTED', `the fake kernel does not speak netlink protocol ${protocol}`);
     }
-    const socket = new FakeSocket(this.#nextPort++, subsystem, (closed) => listeners.delete(closed));
+    const socket = new FakeSocket(this.#nextPort++, subsystem, (closed) => {
+      listeners.delete(closed);
+      if (protocol !== NETLINK_NETFILTER) return;
+      nftables.listeners.delete(closed);
+      nftables.release(closed.portId);
+    });
     this.#sockets.add(socket);
     if (protocol === NETLINK_ROUTE && groups.includes(RTNLGRP_LINK)) {
       listeners.set(socket, { filtered: filter !== undefined });
     }
+    if (protocol === NETLINK_NETFILTER && groups.includes(NFNLGRP_NFTABLES)) nftables.listeners.add(socket);
     return new NetlinkSocket(socket);
   }
 

@@ -28,7 +28,10 @@ export const FORBID_HOST_NAMESPACE = 'TAPWALL_FORBID_HOST_NAMESPACE';
 
 function hold(namespace: NativeNamespace): NamespaceHandle {
   return {
-    fd: namespace.fd,
+    // Asked each time: the number of one that was closed is another descriptor's before long.
+    get fd() {
+      return namespace.fd;
+    },
     inode: namespace.inode,
     path: `/proc/${process.pid}/fd/${namespace.fd}`,
     close: () => namespace.close(),

@@ -1,33 +1,22 @@
-import { HOST_LITTLE_ENDIAN, viewOf } from '../netlink/bytes.js';
+import {
+  assemble,
+  BPF_JEQ_K,
+  BPF_LD_IMM,
+  BPF_LD_W_ABS,
+  BPF_LD_W_IND,
+  BPF_LDX_IMM,
+  BPF_RET_K,
+  BPF_TAX,
+  WHOLE_MESSAGE,
+} from '../netlink/bpf.js';
+import { viewOf } from '../netlink/bytes.js';
 import { MESSAGE_HEADER_LENGTH } from '../netlink/constants.js';
 import { IFINFOMSG_LENGTH, IFLA_INFO_KIND, IFLA_LINKINFO } from './constants.js';
 
-/** Classic BPF opcodes and ancillary offsets, linux/filter.h and linux/bpf_common.h. */
-const BPF_LD_IMM = 0x00;
-const BPF_LD_W_ABS = 0x20;
-const BPF_LD_W_IND = 0x40;
-const BPF_LDX_IMM = 0x01;
-const BPF_TAX = 0x07;
-const BPF_JEQ_K = 0x15;
-const BPF_RET_K = 0x06;
+/** Ancillary offsets, linux/filter.h. */
 const SKF_AD_OFF = -0x1000;
 const SKF_AD_NLATTR = 12;
 const SKF_AD_NLATTR_NEST = 16;
-const WHOLE_MESSAGE = 0xffffffff;
-
-type Instruction = readonly [code: number, jumpTrue: number, jumpFalse: number, k: number];
-
-function assemble(instructions: readonly Instruction[]): Uint8Array {
-  const bytes = new Uint8Array(instructions.length * 8);
-  const view = viewOf(bytes);
-  instructions.forEach(([code, jumpTrue, jumpFalse, k], index) => {
-    view.setUint16(index * 8, code, HOST_LITTLE_ENDIAN);
-    view.setUint8(index * 8 + 2, jumpTrue);
-    view.setUint8(index * 8 + 3, jumpFalse);
-    view.setUint32(index * 8 + 4, k >>> 0, HOST_LITTLE_ENDIAN);
-  });
-  return bytes;
-}
 
 /** The first four bytes of `text`, as a BPF word load sees them: big-endian. */
 function word(text: string): number {

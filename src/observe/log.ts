@@ -57,6 +57,23 @@ export function logEvent(log: Logger, event: AgentEvent): void {
     case 'warning':
       log.warn(event.message);
       break;
+    case 'repaired': {
+      const who = event.by.map(
+        ({ port, processId, processName }) =>
+          `${processName ?? 'somebody'} (process ${processId ?? 'unknown'}, port ${port})`,
+      );
+      const what = event.tables.length > 0 ? ` changed ${event.tables.join(', ')}` : '';
+      const found =
+        who.length > 0 ? `${who.join(' and ')}${what}` : 'the filters were not what they should be';
+      log.warn(
+        `${found}: put right in ${event.transactions} transaction${event.transactions === 1 ? '' : 's'}, ` +
+          `${event.microseconds} µs`,
+      );
+      break;
+    }
+    case 'released':
+      log.warn('the tables are given up: anybody may change them, and what is changed is put right');
+      break;
     case 'reloaded':
       log.info(
         `reloaded ${event.file}: ${event.policies} policies, ${event.bindings} bindings, ${event.microseconds} µs`,

@@ -7,9 +7,10 @@ import { nftablesRequest } from '../nftables/message.js';
 import { encodeSegment, encodeTransaction, type Segment } from '../nftables/transaction.js';
 import { type Layout, layOut, type Poke, type Shape } from './layout.js';
 import { deviceTableName, deviceTableTemplate } from './name.js';
+import { ownTable } from './ownership.js';
 import type { Program, ProgramMessage } from './program.js';
 import { originByte } from './record.js';
-import { type DeviceFacts, MAC_SLOT_LENGTH, NAME_SLOT_LENGTH } from './slot.js';
+import { type DeviceFacts, MAC_SLOT_LENGTH, NAME_SLOT_LENGTH, type Ownership } from './slot.js';
 
 /** What deletes a table whether or not it is there. */
 const CLEARING = [
@@ -25,8 +26,8 @@ interface Prepared extends Layout {
 /** A program has few shapes: names of a host's devices have two or three lengths, indexes as many digits. */
 const prepared = new WeakMap<Program, Map<string, Prepared>>();
 
-function preparedFor(program: Program, shape: Shape): Prepared {
-  const key = `${shape.nameLength}.${shape.indexLength}`;
+function preparedFor(program: Program, shape: Shape, ownership: Ownership): Prepared {
+  const key = `${shape.nameLength}.${shape.indexLength}.${ownership}`;
   let byShape = prepared.get(program);
   if (!byShape) {
     byShape = new Map();
@@ -34,15 +35,16 @@ function preparedFor(program: Program, shape: Shape): Prepared {
   }
   let layout = byShape.get(key);
   if (!layout) {
-    layout = prepare(program, shape);
+    layout = prepare(program, shape, ownership);
     byShape.set(key, layout);
   }
   return layout;
 }
 
 /** The tables cleared, and the program's messages: all but the transaction's frame. */
-function prepare(program: Program, shape: Shape): Prepared {
-  const messages = [...program.tables.flatMap(clearOwnTable), ...program.messages];
+function prepare(program: Program, shape: Shape, ownership: Ownership): Prepared {
+  const own = program.messages.map((message) => ownTable(message, ownership));
+  const messages = [...program.tables.flatMap(clearOwnTable), ...own];
   const { bytes, pokes, messages: starts } = layOut(messages, shape);
   const digest = utf8(program.digest);
   for (const place of pokes) if (place.kind === 'digest') bytes.set(digest, place.offset);
@@ -134,7 +136,7 @@ export function attachSegment(
   obsolete: readonly string[] = [],
 ): Segment {
   const shape: Shape = { nameLength: Buffer.byteLength(facts.name), indexLength: String(facts.index).length };
-  const layout = preparedFor(program, shape);
+  const layout = preparedFor(program, shape, facts.ownership ?? 'none');
   const others = detachSegment(othersOf(program, facts, obsolete));
   const bytes = Buffer.allocUnsafe(others.bytes.length + layout.bytes.length);
   bytes.set(others.bytes);

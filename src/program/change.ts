@@ -17,7 +17,9 @@ import { fill } from './attach.js';
 import { type Blueprint, SHARED_TABLE } from './blueprint.js';
 import { type Inventory, inventoryOf } from './inventory.js';
 import { layOut } from './layout.js';
+import { ownTable } from './ownership.js';
 import type { ProgramMessage } from './program.js';
+import type { Ownership } from './slot.js';
 import type { TemplateAttribute } from './template.js';
 
 /** What turns the shared table into what it should be, less hooks and devices. */
@@ -59,10 +61,12 @@ export function deleteBase(chain: string): ProgramMessage[] {
  * Compares what there is with what should be. What is alike is not touched: its counters, and the elements of devices
  * in its sets, stay. What differs is emptied and filled again in the same transaction, so that no frame meets half of it.
  * @param installed undefined when the kernel has no such table.
+ * @param ownership whose a table is to be that is made.
  */
 export function planChange(
   installed: Pick<Inventory, 'sets' | 'chains'> | undefined,
   blueprint: Blueprint,
+  ownership: Ownership = 'none',
 ): Change {
   const wanted = inventoryOf(blueprint);
   const before = installed ?? { sets: new Map(), chains: new Map() };
@@ -81,7 +85,7 @@ export function planChange(
   const goneChains = [...before.chains.keys()].filter((name) => !wanted.chains.has(name));
   const refilled = chains.filter(({ name }) => before.chains.has(name));
   const messages: ProgramMessage[] = [];
-  if (!installed) messages.push(newTable(blueprint.userdata));
+  if (!installed) messages.push(newTable(blueprint.userdata, ownership));
   messages.push(
     ...[...goneChains, ...refilled.map(({ name }) => name)].map(deleteRules),
     ...lostSets.map(deleteSet),
@@ -96,9 +100,10 @@ export function planChange(
   return { messages, emptied: [...differing] };
 }
 
-function newTable(userdata: Uint8Array): ProgramMessage {
+function newTable(userdata: Uint8Array, ownership: Ownership): ProgramMessage {
   const attribute = leaf(NFTA_TABLE_USERDATA, userdata);
-  return { ...aboutShared(NFT_MSG_NEWTABLE, `NEWTABLE ${SHARED_TABLE}`, attribute), flags: NLM_F_CREATE };
+  const message = aboutShared(NFT_MSG_NEWTABLE, `NEWTABLE ${SHARED_TABLE}`, attribute);
+  return { ...ownTable(message, ownership), flags: NLM_F_CREATE };
 }
 
 const NO_LINKS: ReadonlyMap<string, number> = new Map();

@@ -4,6 +4,7 @@ import { NF_DROP } from '../nftables/constants.js';
 import type { Rule } from '../nftables/rule.js';
 import type { Ruleset } from '../nftables/ruleset.js';
 import { type Blueprint, readDigest, SHARED_RECORD, SHARED_TABLE } from './blueprint.js';
+import { type Contents, sameRules } from './contents.js';
 
 /** A base chain as the kernel has it. */
 export interface InstalledBase {
@@ -68,6 +69,34 @@ function installedBase({ hook, policy }: Chain, digest: string | undefined): Ins
     devices: hook ? hookDevices(hook) : [],
     drops: policy === NF_DROP,
   };
+}
+
+/** In place of the digest of what does not hold what its digest says. */
+const CHANGED = 'changed';
+
+/** The chain of a reference that has the rules of one direction's base chains. */
+export function referenceChain(direction: number): string {
+  return `reference.${direction}`;
+}
+
+/**
+ * Takes the digests from what holds something else than it should, whoever changed it: it is made anew then.
+ * @param present what the kernel holds.
+ * @param wanted what the same kernel says of the blueprint where nobody else can reach it.
+ */
+export function distrust({ chains, sets, bases }: Inventory, present: Contents, wanted: Contents): void {
+  for (const name of chains.keys()) {
+    const rules = wanted.chains.get(name);
+    if (rules && !sameRules(present.chains.get(name), rules)) chains.set(name, CHANGED);
+  }
+  for (const name of sets.keys()) {
+    const set = wanted.sets.get(name);
+    if (set !== undefined && present.sets.get(name) !== set) sets.set(name, CHANGED);
+  }
+  for (const [name, base] of bases) {
+    const rules = wanted.chains.get(referenceChain(base.direction));
+    if (rules && !sameRules(present.chains.get(name), rules)) base.digest = CHANGED;
+  }
 }
 
 /** Names of the kernel's making, and those that a blueprint gives instead. */

@@ -15,7 +15,15 @@ export interface DeviceFacts {
   origin: Origin;
   /** The indexes of the other links that the program's rules name. */
   links: ReadonlyMap<string, number>;
+  /** Whose the tables are; nobody's unless given. */
+  ownership?: Ownership;
 }
+
+/**
+ * Whose a table is. `own`: the socket's that makes it, which it outlives (6.9). `lent`: nobody's, but somebody can take
+ * it over. `none`: nobody's for ever.
+ */
+export type Ownership = 'own' | 'lent' | 'none';
 
 /** An agent keeps an attachment in line with its configuration; a manual one stays until it is detached. */
 export type Origin = 'agent' | 'manual';

@@ -126,5 +126,20 @@ underEach('tables that somebody else deleted meanwhile come back', (the) => {
   rig.flushRuleset();
   rig.kernel.loseEvents();
   rig.step();
-  assert.deepEqual(rig.events(), ['overflow', 'attached macvtap0 2 guard new']);
+  assert.deepEqual(rig.events(), ['attached macvtap0 2 guard new', 'repaired', 'overflow']);
+});
+
+underEach('a device that took the index of another while events were lost is another', (the) => {
+  const policies = [the.policy('guard'), the.policy('web', { rules: 2 })];
+  const rig = the.started(the.plan(policies, [bind('web', { mac: '02:00:00:00:00:02' }), bind('guard')]));
+  rig.addDevice('macvtap0', { mac: '02:00:00:00:00:02', index: 7 });
+  rig.step();
+  rig.sendFrames(7);
+  assert.deepEqual(rig.events(), ['attached macvtap0 7 web new']);
+  rig.kernel.loseEvents();
+  rig.kernel.removeLink('macvtap0');
+  rig.addDevice('macvtap1', { mac: '02:00:00:00:00:03', index: 7 });
+  rig.step();
+  assert.deepEqual(rig.events(), ['overflow', 'attached macvtap1 7 guard replaced']);
+  assert.deepEqual(rig.installed(), ['7 guard macvtap1']);
 });

@@ -367,8 +367,9 @@ underEach(
     rig.step();
     rig.reload(the.guardAll());
     assert.deepEqual(rig.events(), [
-      'detached macvtap0 2 gone',
       'attached macvtap1 3 guard replaced',
+      'detached macvtap0 2 gone',
+      'repaired',
       'reloaded',
     ]);
     assert.deepEqual(rig.kernel.refusals, []);

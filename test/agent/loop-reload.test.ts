@@ -118,7 +118,7 @@ underEach('with a device goes all that was attached to it meanwhile', (the) => {
   rig.kernel.loseEvents();
   rig.kernel.removeLink('macvtap0');
   rig.step();
-  assert.deepEqual(rig.events(), ['overflow', 'detached macvtap0 2 gone']);
+  assert.deepEqual(rig.events(), ['detached macvtap0 2 gone', 'repaired', 'overflow']);
 });
 
 underEach('another placement: what stood is taken away, and no device is open afterwards', (the) => {

@@ -105,6 +105,8 @@ export class Case {
       ...sharedPlan(policies),
       keepsHooks: namesInAdvance,
       destroys,
+      ownership: 'none',
+      reconcileMs: 0,
       warnings: [],
       ...more,
     };
@@ -119,8 +121,8 @@ export class Case {
     return new FakeKernel({ namesInAdvance: this.setting.namesInAdvance });
   }
 
-  rig(plan: Plan, kernel = this.kernel(), namespace?: NamespaceHandle): Rig {
-    return new Rig(plan, kernel, namespace);
+  rig(plan: Plan, kernel = this.kernel(), namespace?: NamespaceHandle, now?: () => number): Rig {
+    return new Rig(plan, kernel, namespace, now);
   }
 
   /** A loop that has started, its first events and transactions forgotten. */
@@ -203,7 +205,8 @@ export class Rig {
   #plan: Plan;
   readonly #events: AgentEvent[] = [];
 
-  constructor(plan: Plan, kernel: FakeKernel, namespace?: NamespaceHandle) {
+  /** @param now the loop's clock, in milliseconds. */
+  constructor(plan: Plan, kernel: FakeKernel, namespace?: NamespaceHandle, now: () => number = () => 0) {
     this.kernel = kernel;
     this.namespace = namespace;
     this.waker = kernel.createWaker();
@@ -212,6 +215,7 @@ export class Rig {
       kernel,
       namespace,
       wakerFd: this.waker.fd,
+      now,
       emit: (event) => {
         this.#events.push(event);
         this.onEvent(event);
@@ -253,7 +257,9 @@ export class Rig {
 
   /** What came into force since the last call. */
   transactions(): FakeTransaction[] {
-    return this.kernel.transactions.splice(0);
+    // What was tried in a namespace that is thrown away is nobody's filter.
+    const inode = this.kernel.inode(this.namespace);
+    return this.kernel.transactions.splice(0).filter(({ namespace }) => namespace === inode);
   }
 
   /** How many operations each has. */
@@ -276,6 +282,7 @@ export class Rig {
   /** What frames of a device do: each counter has an element for it then. */
   sendFrames(index: number): void {
     this.#changeElements('join', COUNTERS, index);
+    this.kernel.forgetNotifications(this.namespace);
   }
 
   /** What somebody does who takes from a device what admits it. */

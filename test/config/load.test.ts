@@ -42,6 +42,8 @@ describe('a configuration that is right', () => {
       placement: 'names',
       unmatched: { action: 'policy', policy: 'legacy' },
       egress: 'optional',
+      owner: true,
+      reconcileMs: 60_000,
       sets: new Map([
         [
           'dns',

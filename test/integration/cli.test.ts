@@ -1,18 +1,15 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import type { AgentEvent } from '#src/agent/event.js';
 import type { Lab } from '#src/demo/lab.js';
 import { FORBID_HOST_NAMESPACE } from '#src/kernel/linux.js';
 import { GUARD, ONE_POLICY, withFiles } from '../support/agent.js';
 import { runIn, withLab } from '../support/host.js';
+import { MAIN, Running } from '../support/run.js';
 import { packet, passes, until } from '../support/station.js';
 
-const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const DEVICE = { name: 'macvtap0', mac: '52:54:00:00:00:01' };
 const FILES = { 'tapwall.yaml': ONE_POLICY, 'guard.nft': GUARD };
 
@@ -25,39 +22,6 @@ function jsonLines(text: string): Record<string, unknown>[] {
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as Record<string, unknown>);
-}
-
-/** `tapwall run --json`, and what it has said so far. */
-class Running {
-  readonly events: AgentEvent[] = [];
-  readonly child: ChildProcess;
-  readonly exited: Promise<number | null>;
-
-  constructor(lab: Lab, folder: string, ...more: string[]) {
-    const args = [
-      'run',
-      '--config',
-      join(folder, 'tapwall.yaml'),
-      '--namespace',
-      lab.namespacePath,
-      '--json',
-      ...more,
-    ];
-    this.child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
-    if (this.child.stdout) {
-      createInterface({ input: this.child.stdout }).on('line', (line) =>
-        this.events.push(JSON.parse(line) as AgentEvent),
-      );
-    }
-    this.exited = new Promise((resolve) => this.child.on('close', resolve));
-  }
-
-  async saw(kind: AgentEvent['event'], times = 1): Promise<void> {
-    await until(
-      `${kind} ${times} times`,
-      () => this.events.filter(({ event }) => event === kind).length >= times,
-    );
-  }
 }
 
 async function withRunning(

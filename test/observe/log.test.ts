@@ -90,3 +90,17 @@ it('tells everything else at the level it deserves', () => {
     assert.match(logged(event).text, text);
   }
 });
+
+it('says who changed the filters, what, and how long it took to put right', () => {
+  const repaired = { event: 'repaired', tables: ['tapwall'], transactions: 2, microseconds: 812 } as const;
+  const by = [{ port: 4711, processId: 4711, processName: 'nft' }];
+  assert.deepEqual(logged({ ...repaired, by }), {
+    level: 'warn',
+    text: 'nft (process 4711, port 4711) changed tapwall: put right in 2 transactions, 812 µs',
+  });
+  assert.match(
+    logged({ ...repaired, by: [], tables: [], transactions: 1 }).text,
+    /^the filters were not what they should be: put right in 1 transaction,/,
+  );
+  assert.match(logged({ event: 'released' }).text, /given up/);
+});

@@ -1,0 +1,228 @@
+import { TapwallError } from '../error.js';
+import type { Kernel } from '../kernel/kernel.js';
+import type { NetlinkSocket } from '../kernel/socket.js';
+import type { Link } from '../links/link.js';
+import { NFT_MSG_GETGEN } from '../nftables/constants.js';
+import { generationSchema } from '../nftables/generation.js';
+import { nftablesRequest, parseNftablesMessage } from '../nftables/message.js';
+import { ListedAdmission } from '../program/admission.js';
+import type { Meanwhile } from '../program/hook.js';
+import type { Member } from '../program/member.js';
+import { type Attachment, attachmentsIn, readTables } from './attachment.js';
+import type { Channel } from './channel.js';
+import { isStale } from './committer.js';
+import { adoptMembers, adoptTables, type Device, isRefused, newDevice } from './device.js';
+import type { DoorState } from './door.js';
+import type { Herald } from './herald.js';
+import type { HostLinks } from './host-links.js';
+import type { Keeper } from './keeper.js';
+import { OwnTables } from './own-tables.js';
+import { planClaim } from './ownership.js';
+import { Reference } from './reference.js';
+import type { ForeignChange } from './watch.js';
+
+/** A ruleset that changes under so many attempts in a row is left for later. */
+const MOST_ATTEMPTS = 16;
+
+/** What a round of reconciling goes by. */
+export interface Round {
+  /** What frames meet on hooks that are not yet in force. */
+  meanwhile: Meanwhile;
+  /** Whether what the kernel has refused before is tried again. */
+  retries: boolean;
+  /** Whether what stands in the tables is compared, and not only the digests that tell what was put there. */
+  deep: boolean;
+}
+
+/** What a round has come to. */
+export interface RoundResult {
+  /** How many transactions were sent; 0 when all was as it should be. */
+  transactions: number;
+  /** Who had changed something since the round before; undefined where nobody had. */
+  foreign: ForeignChange | undefined;
+}
+
+/** Makes the kernel's state what the plan says, from what it holds now. What matches is left alone. */
+export class Reconciler {
+  readonly #reference: Reference;
+  readonly #keeper: Keeper;
+  readonly #links: HostLinks;
+  readonly #herald: Herald;
+  /** Whether somebody was told of tables that cannot be owned. */
+  #hasWarned = false;
+
+  constructor(
+    kernel: Kernel,
+    { keeper, links, herald }: { keeper: Keeper; links: HostLinks; herald: Herald },
+  ) {
+    this.#reference = new Reference(kernel);
+    this.#keeper = keeper;
+    this.#links = links;
+    this.#herald = herald;
+  }
+
+  /**
+   * @param foreign what is known already of changes by others.
+   * @throws TapwallError BUSY when the ruleset never stood still; nothing is wrong with it then.
+   * @throws TapwallError OWNED_BY_OTHER when the tables belong to another agent.
+   */
+  run(channel: Channel, round: Round, foreign?: ForeignChange): RoundResult {
+    const before = channel.committer.count;
+    let known = foreign;
+    try {
+      for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
+        // What was told of until now is in what is read next.
+        known = mergeChanges(known, channel.watch.drain());
+        if (this.#once(channel, round, known)) {
+          return { transactions: channel.committer.count - before, foreign: known };
+        }
+      }
+    } finally {
+      channel.committer.abandon();
+    }
+    throw new TapwallError(
+      'BUSY',
+      `the ruleset changed under ${MOST_ATTEMPTS} attempts to compare it in a row`,
+      {
+        hint: 'Some other program changes nf_tables without a pause: nft monitor shows what.',
+      },
+    );
+  }
+
+  /** @returns false when the ruleset changed between what was read and what was sent. */
+  #once({ netfilter, committer, door }: Channel, round: Round, foreign: ForeignChange | undefined): boolean {
+    const { plan } = this.#keeper;
+    this.#links.forgetParents();
+    const generation = readGeneration(netfilter);
+    const macvtaps = this.#links.macvtaps();
+    const tables = readTables(netfilter);
+    const claim = planClaim(tables, netfilter.portId, plan.ownership === 'own');
+    const links = this.#links.indexes(plan.blueprint.links);
+    const { meanwhile, retries, deep } = round;
+    const reference = () => this.#reference.contents(plan.blueprint, links);
+    const state = door.read(plan, macvtaps, deep ? reference : undefined);
+    const attachments = new Map(attachmentsIn(tables).map((one) => [one.index, one]));
+    const own = new OwnTables(netfilter, deep ? [...attachments.values()] : []);
+    if (readGeneration(netfilter) !== generation) return false;
+    this.#warnOfUnowned(claim.unowned);
+    const { gone, stale } = this.#takeOver(macvtaps, state, attachments);
+    for (const device of this.#keeper.devices.values()) {
+      const touched = device.tables.some((table) => foreign?.tables.has(table));
+      if (touched || (deep && !own.match(device, plan))) device.digest = undefined;
+    }
+    committer.begin(claim.segment ? [claim.segment] : [], generation);
+    try {
+      const devices = [...this.#keeper.devices.values()];
+      const steps = this.#keeper.steps(devices, { verified: retries, meanwhile });
+      door.put(plan, state, { steps, links, meanwhile }, (outcomes) => this.#keeper.conclude(outcomes));
+      for (const index of stale) {
+        const device = gone.find(({ link }) => link.index === index);
+        this.#removeStale(device, attachments.get(index), index, state.members.get(index) ?? []);
+      }
+      committer.end();
+      return true;
+    } catch (error) {
+      if (isStale(error)) return false;
+      throw error;
+    }
+  }
+
+  /** Notes of each device what the kernel has of it. @returns what is not there any more. */
+  #takeOver(
+    macvtaps: readonly Link[],
+    state: DoorState,
+    attachments: Map<number, Attachment>,
+  ): { gone: Device[]; stale: Set<number> } {
+    const keeper = this.#keeper;
+    keeper.roster.reset(state.counts);
+    const present = new Map(macvtaps.map((link) => [link.index, link]));
+    const gone: Device[] = [];
+    for (const [index, device] of keeper.devices) {
+      const link = present.get(index);
+      if (link && !isAnother(device.link, link)) continue;
+      keeper.devices.delete(index);
+      gone.push(device);
+    }
+    const replaced = new Set(gone.map(({ link }) => link.index));
+    for (const link of macvtaps) {
+      const attachment = attachments.get(link.index);
+      const isKnown = [state.members, state.hooks, state.counted].some((one) => one.has(link.index));
+      const device = keeper.note(link, attachment, isKnown);
+      if (!device) continue;
+      const { attachedName } = device;
+      adoptTables(device, attachment ?? null);
+      // The name under which its policy was refused, which is not tried again under it.
+      if (!attachment && isRefused(device)) device.attachedName = attachedName;
+      attachments.delete(link.index);
+      adoptMembers(device, state.members.get(link.index) ?? []);
+      // What was noted of the MAC was another device's, which had the index.
+      if (replaced.has(link.index)) device.assignedMac = link.mac ?? '';
+      device.hooks = state.hooks.get(link.index) ?? new Map();
+      device.isCounted = state.counted.has(link.index);
+    }
+    const stale = new Set([...state.members.keys(), ...state.counted.keys(), ...attachments.keys()]);
+    for (const { link } of gone) stale.add(link.index);
+    for (const { index } of macvtaps) stale.delete(index);
+    return { gone, stale };
+  }
+
+  /** Takes away what a device left behind that went while nobody listened. */
+  #removeStale(
+    known: Device | undefined,
+    attachment: Attachment | undefined,
+    index: number,
+    members: readonly Member[],
+  ): void {
+    const name = known?.link.name ?? attachment?.record.device ?? `interface ${index}`;
+    const device = known ?? newDevice({ ...GONE_LINK, index, name });
+    adoptTables(device, attachment ?? null);
+    device.admission = new ListedAdmission(members);
+    device.hooks = new Map();
+    this.#keeper.forget(device, known ? 'gone' : 'stale');
+  }
+
+  #warnOfUnowned(tables: readonly string[]): void {
+    if (this.#keeper.plan.ownership !== 'own' || tables.length === 0 || this.#hasWarned) return;
+    this.#hasWarned = true;
+    this.#herald.warn(
+      `${tables.length === 1 ? `the table ${tables[0]} was` : `${tables.length} tables were`} made to belong to ` +
+        'nobody (owner: false, or an older version), which the kernel does not let anybody change: what others change ' +
+        'there is put right instead. Tables that are made from now on are owned',
+    );
+  }
+}
+
+function readGeneration(netfilter: NetlinkSocket): number {
+  const [answer] = netfilter.request(nftablesRequest(NFT_MSG_GETGEN, 0), 'GETGEN');
+  const message = answer && parseNftablesMessage(answer);
+  return generationSchema.parse(message?.attributes ?? new Uint8Array()).id;
+}
+
+/** Both together. */
+export function mergeChanges(
+  a: ForeignChange | undefined,
+  b: ForeignChange | undefined,
+): ForeignChange | undefined {
+  if (!a || !b) return a ?? b;
+  const more = b.by.filter(({ port }) => !a.by.some((one) => one.port === port));
+  return { by: [...a.by, ...more], tables: new Set([...a.tables, ...b.tables]), lost: a.lost || b.lost };
+}
+
+/**
+ * Whether a link is another one than that which had its index: who makes a link may ask for an index that was used. A
+ * device never changes its parent, and not its name and its MAC at once, as far as anybody can tell.
+ */
+function isAnother(before: Link, now: Link): boolean {
+  if (before.parentElsewhere === now.parentElsewhere && before.parentIndex !== now.parentIndex) return true;
+  return before.name !== now.name && before.mac !== now.mac;
+}
+
+/** What is known of a link that is not there. */
+const GONE_LINK: Omit<Link, 'index' | 'name'> = {
+  up: false,
+  kind: 'macvtap',
+  mac: undefined,
+  alias: undefined,
+  parentIndex: undefined,
+  parentElsewhere: false,
+};

@@ -1,0 +1,60 @@
+/**
+ * Comparing everything takes the agent away from its devices: it takes no more than one part in so many of the time,
+ * however many devices there are.
+ */
+const SHARE = 100;
+/** The first pause after a round that failed, in milliseconds. It doubles with each that follows, up to the longest. */
+const FIRST_PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 60_000;
+
+/** When everything is compared that no event has asked for. */
+export class Schedule {
+  readonly #now: () => number;
+  #intervalMs: number;
+  #begun: number;
+  #dueAt: number;
+  #failures = 0;
+
+  /** @param intervalMs from one round to the next; 0 for none but those that have to be tried again. */
+  constructor(now: () => number, intervalMs: number) {
+    this.#now = now;
+    this.#intervalMs = intervalMs;
+    this.#begun = now();
+    this.#dueAt = this.#next(0);
+  }
+
+  set interval(intervalMs: number) {
+    this.#intervalMs = intervalMs;
+  }
+
+  get isDue(): boolean {
+    return this.#now() >= this.#dueAt;
+  }
+
+  /** Whether the last round has come to nothing. */
+  get isFailing(): boolean {
+    return this.#failures > 0;
+  }
+
+  /** A round begins, whatever it is for. */
+  begin(): void {
+    this.#begun = this.#now();
+  }
+
+  /** It has come to its end. */
+  end(): void {
+    this.#failures = 0;
+    this.#dueAt = this.#next(this.#now() - this.#begun);
+  }
+
+  /** It has not. */
+  fail(): void {
+    this.#dueAt = this.#now() + Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#failures);
+    this.#failures = Math.min(this.#failures + 1, 16);
+  }
+
+  #next(tookMs: number): number {
+    if (this.#intervalMs === 0) return Number.POSITIVE_INFINITY;
+    return this.#now() + Math.max(this.#intervalMs, SHARE * tookMs);
+  }
+}

@@ -1,0 +1,118 @@
+import type { Kernel, NamespaceHandle } from '../kernel/kernel.js';
+import type { NetlinkSocket } from '../kernel/socket.js';
+import { eachAttribute } from '../netlink/attribute.js';
+import { parseString, viewOf } from '../netlink/bytes.js';
+import { NETLINK_NETFILTER } from '../netlink/constants.js';
+import { isKernelError } from '../netlink/error.js';
+import type { Message } from '../netlink/message.js';
+import { othersFilter } from '../nftables/change-filter.js';
+import { NFNLGRP_NFTABLES, NFPROTO_NETDEV, NFT_MSG_NEWGEN, NFTA_TABLE_NAME } from '../nftables/constants.js';
+import { generationSchema } from '../nftables/generation.js';
+import { parseNftablesMessage } from '../nftables/message.js';
+import { SHARED_TABLE } from '../program/blueprint.js';
+import { parseDeviceTableName } from '../program/name.js';
+
+/** Who committed a transaction, as the kernel tells of it. */
+export interface Actor {
+  /** The netlink port of its socket. */
+  port: number;
+  processId: number | undefined;
+  processName: string | undefined;
+}
+
+/** What somebody else has changed in tables of tapwall's since the last look. */
+export interface ForeignChange {
+  /** Each once; at most {@link MOST_ACTORS}. Empty when the notifications were lost. */
+  by: Actor[];
+  /** The tables it was about; what was lost may have been about any. */
+  tables: Set<string>;
+  lost: boolean;
+}
+
+const MOST_ACTORS = 8;
+
+/** Bytes of notifications that the kernel keeps: a large foreign transaction is told of element by element. */
+const NOTIFICATION_BUFFER = 8 << 20;
+
+/** Listens to what others change in nf_tables. */
+export class Watch {
+  readonly socket: NetlinkSocket;
+  readonly #ownPort: number;
+  /** Tables of tapwall's in a transaction whose end has not been read. */
+  #touched = new Set<string>();
+
+  /** @param ownPort what this port commits is none of its business. */
+  constructor(kernel: Kernel, namespace: NamespaceHandle | undefined, ownPort: number) {
+    this.#ownPort = ownPort;
+    this.socket = kernel.openSocket({
+      protocol: NETLINK_NETFILTER,
+      namespace,
+      receiveBuffer: NOTIFICATION_BUFFER,
+      groups: [NFNLGRP_NFTABLES],
+      filter: othersFilter(ownPort),
+    });
+  }
+
+  /** Reads all that is queued. @returns undefined when nothing of tapwall's was touched. */
+  drain(): ForeignChange | undefined {
+    const change: ForeignChange = { by: [], tables: new Set(), lost: false };
+    for (;;) {
+      const messages = this.#next();
+      if (messages === undefined) break;
+      if (messages === 'lost') {
+        change.lost = true;
+        this.#touched.clear();
+      } else {
+        for (const message of messages) this.#note(message, change);
+      }
+    }
+    return change.lost || change.tables.size > 0 ? change : undefined;
+  }
+
+  close(): void {
+    this.socket.close();
+  }
+
+  #next(): Message[] | 'lost' | undefined {
+    try {
+      return this.socket.receive();
+    } catch (error) {
+      if (isKernelError(error, 'ENOBUFS')) return 'lost';
+      throw error;
+    }
+  }
+
+  /** The kernel tells first what a transaction did and then, with a NEWGEN, whose it was. */
+  #note(message: Message, change: ForeignChange): void {
+    if (message.portId === this.#ownPort) return;
+    const parsed = parseNftablesMessage(message);
+    if (!parsed) return;
+    const { operation, family, attributes } = parsed;
+    if (operation !== NFT_MSG_NEWGEN) {
+      const table = family === NFPROTO_NETDEV ? tableIn(attributes) : undefined;
+      if (table !== undefined && isOwnName(table)) this.#touched.add(table);
+      return;
+    }
+    if (this.#touched.size === 0) return;
+    for (const table of this.#touched) change.tables.add(table);
+    this.#touched.clear();
+    const { processId, processName } = generationSchema.parse(attributes);
+    const known = change.by.some(({ port }) => port === message.portId);
+    if (!known && change.by.length < MOST_ACTORS) {
+      change.by.push({ port: message.portId, processId, processName });
+    }
+  }
+}
+
+function isOwnName(table: string): boolean {
+  return table === SHARED_TABLE || parseDeviceTableName(table) !== undefined;
+}
+
+/** The table's name is attribute 1 of every object. */
+function tableIn(attributes: Uint8Array): string | undefined {
+  let name: string | undefined;
+  eachAttribute(viewOf(attributes), 0, attributes.length, (type, start, end) => {
+    if (type === NFTA_TABLE_NAME && name === undefined) name = parseString(attributes.subarray(start, end));
+  });
+  return name;
+}

@@ -1,0 +1,34 @@
+/** When everything is compared without a reason. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Schedule } from '#src/agent/schedule.js';
+
+test('a round that takes long is followed by a pause that is a hundred times as long', () => {
+  let now = 0;
+  const schedule = new Schedule(() => now, 10_000);
+  schedule.begin();
+  now = 500;
+  schedule.end();
+  for (now of [10_500, 50_499]) assert.equal(schedule.isDue, false, String(now));
+  now = 50_500;
+  assert.equal(schedule.isDue, true);
+});
+
+test('never is never, but for what has to be tried again', () => {
+  let now = 0;
+  const schedule = new Schedule(() => now, 0);
+  now = 1e12;
+  assert.equal(schedule.isDue, false);
+  schedule.fail();
+  assert.deepEqual([schedule.isDue, schedule.isFailing], [false, true]);
+  now += 1_000;
+  assert.equal(schedule.isDue, true);
+  for (let times = 0; times < 20; times++) schedule.fail();
+  now += 59_999;
+  assert.equal(schedule.isDue, false);
+  now += 1;
+  assert.equal(schedule.isDue, true);
+  schedule.begin();
+  schedule.end();
+  assert.deepEqual([schedule.isDue, schedule.isFailing], [false, false]);
+});
