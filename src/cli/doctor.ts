@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { choosePlacement, listingOutcome, PROMISES } from '../agent/placement.js';
 import type { Placement } from '../config/configuration.js';
+import { measureWindow, type OpenWindow } from '../demo/window.js';
 import { TapwallError } from '../error.js';
 import { loadAddon } from '../kernel/addon.js';
 import { linuxKernel } from '../kernel/linux.js';
@@ -86,10 +87,12 @@ async function doctor(json: boolean): Promise<number> {
   const capabilities = probe();
   const findings = [...kernelFindings(capabilities), await listingFinding()];
   const placement = await placementHere(capabilities);
+  const window = placement && (await windowHere(capabilities));
   if (json) {
     printJson({ event: 'versions', node: process.version, libmnl, libnftables });
     for (const finding of findings) printJson({ event: 'finding', ...finding });
     if (placement) printJson({ event: 'placement', placement, promise: PROMISES[placement] });
+    if (window) printJson({ event: 'window', ...window });
   } else {
     print(`Node ${process.version}, libmnl ${libmnl}, libnftables ${libnftables}`);
     printTable(
@@ -97,6 +100,7 @@ async function doctor(json: boolean): Promise<number> {
       findings.map(({ feature, ok, consequence }) => [feature, ok ? 'yes' : 'NO', ok ? '' : consequence]),
     );
     if (placement) print(`placement auto is ${placement} here: a device is ${PROMISES[placement]}`);
+    if (window) print(windowMessage(window));
   }
   return findings.some(({ ok, required }) => required && !ok) ? EXIT.failure : EXIT.success;
 }
@@ -131,6 +135,19 @@ async function placementHere(capabilities: ReturnType<typeof probe>): Promise<Pl
   if ('reason' in capabilities || !capabilities.ingress) return undefined;
   const listsPrefixes = (await listingOutcome()) === 'listed';
   return choosePlacement('auto', { ...capabilities, listsPrefixes });
+}
+
+/** How long a device is open that no hook awaits: under `device` and `chain` every one. */
+async function windowHere(capabilities: ReturnType<typeof probe>): Promise<OpenWindow | undefined> {
+  if ('reason' in capabilities || !capabilities.macvtap) return undefined;
+  return await measureWindow(linuxKernel(), capabilities.addDevice ? 'device' : 'chain');
+}
+
+function windowMessage({ placement, n, p50Microseconds, maxMicroseconds }: OpenWindow): string {
+  return (
+    `a device that no hook awaits is open for ${p50Microseconds} µs here (placement ${placement}, median of ${n}, ` +
+    `longest ${maxMicroseconds} µs), from the request that makes it to the filter; while no agent runs it stays open`
+  );
 }
 
 function isPermission(error: unknown): boolean {

@@ -7,6 +7,7 @@ import type { Lab } from '#src/demo/lab.js';
 import { FORBID_HOST_NAMESPACE } from '#src/kernel/linux.js';
 import { GUARD, ONE_POLICY, withFiles } from '../support/agent.js';
 import { runIn, withLab } from '../support/host.js';
+import { tapwallAsNobody } from '../support/ordinary-user.js';
 import { MAIN, Running } from '../support/run.js';
 import { packet, passes, until } from '../support/station.js';
 
@@ -271,13 +272,7 @@ describe('tapwall check, compile and doctor', () => {
   it('check as an ordinary user', async () => {
     await withFiles({ ...FILES, 'bad.nft': GUARD.replace('drop', 'dorp') }, (folder) => {
       chmodSync(folder, 0o755);
-      const nobody = (...args: string[]) =>
-        spawnSync(process.execPath, [MAIN, 'check', ...args], {
-          encoding: 'utf8',
-          uid: 65534,
-          gid: 65534,
-          cwd: '/',
-        });
+      const nobody = (...args: string[]) => tapwallAsNobody('check', ...args);
       const good = nobody(join(folder, 'tapwall.yaml'), join(folder, 'guard.nft'));
       assert.equal(good.status, 0, good.stderr);
       assert.equal(good.stdout, `${join(folder, 'tapwall.yaml')}: ok\n${join(folder, 'guard.nft')}: ok\n`);
@@ -323,7 +318,7 @@ describe('tapwall check, compile and doctor', () => {
     });
   });
 
-  it('doctor says what it tried and what is lost without it', () => {
+  it('doctor says what it tried, what is lost without it, and how long devices are open', () => {
     const result = tapwall('doctor', '--json');
     assert.equal(result.status, 0, result.stderr);
     const findings = jsonLines(result.stdout).filter(({ event }) => event === 'finding');
@@ -331,6 +326,11 @@ describe('tapwall check, compile and doctor', () => {
     const egress = findings.find(({ feature }) => String(feature).includes('egress'));
     assert.equal(egress?.['ok'], true);
     for (const { consequence } of findings) assert.ok(String(consequence).length > 0);
+    const [window] = jsonLines(result.stdout).filter(({ event }) => event === 'window');
+    assert.equal(window?.['placement'], 'device');
+    assert.equal(window?.['n'], 20);
+    assert.ok(Number(window?.['p50Microseconds']) > 0);
+    assert.ok(Number(window?.['maxMicroseconds']) >= Number(window?.['p50Microseconds']));
   });
 
   it('demo shows every verdict right', () => {
