@@ -77,7 +77,7 @@ async function attach(device: string, options: Options): Promise<number> {
         }
         if (result.replacedAgent) {
           printError(
-            `tapwall: ${device} was filtered by an agent, which restores its policy when it starts or reloads.`,
+            `tapwall: ${device} was filtered by an agent. One that runs puts its policy back at once, another when it starts.`,
           );
         }
         if (egressLeftOut.length === 0 || options.egressOptional) return EXIT.success;
