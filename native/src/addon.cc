@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "datagram.h"
 #include "guard.h"
 #include "namespace.h"
 #include "nftables.h"
@@ -21,6 +22,7 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
     exports.Set("Waker", Waker::Define(env));
     exports.Set("wait", Napi::Function::New<Guarded<&Wait>>(env, "wait"));
     exports.Set("runNftables", Napi::Function::New<Guarded<&RunNftables>>(env, "runNftables"));
+    exports.Set("sendDatagram", Napi::Function::New<Guarded<&SendDatagram>>(env, "sendDatagram"));
     exports.Set("versions", Napi::Function::New<Guarded<&Versions>>(env, "versions"));
     return exports;
   });

@@ -48,13 +48,14 @@ export class Agent extends EventEmitter<AgentEvents> {
   readonly #waker: Waker;
   readonly #compiler: Compiler;
   readonly #options: AgentOptions;
+  readonly #steps = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   #plan: Plan;
   #stopped = false;
   // A worker that blocks is not interrupted by process.exit(), which would wait for it.
   readonly #onExit = () => this.#send({ command: 'stop', detach: false });
 
   private constructor(
-    start: Omit<WorkerStart, 'commands' | 'wakerFd'>,
+    start: Omit<WorkerStart, 'commands' | 'wakerFd' | 'steps'>,
     parts: { waker: Waker; compiler: Compiler; options: AgentOptions },
   ) {
     super();
@@ -65,7 +66,8 @@ export class Agent extends EventEmitter<AgentEvents> {
     const { port1, port2 } = new MessageChannel();
     this.#commands = port1;
     port1.unref();
-    const workerData: WorkerStart = { ...start, wakerFd: parts.waker.fd, commands: port2 };
+    const steps = this.#steps.buffer;
+    const workerData: WorkerStart = { ...start, wakerFd: parts.waker.fd, steps, commands: port2 };
     this.#worker = new Worker(new URL('./worker.js', import.meta.url), {
       workerData,
       transferList: [port2],
@@ -103,6 +105,14 @@ export class Agent extends EventEmitter<AgentEvents> {
     if (onEvent) agent.on('event', onEvent);
     await agent.#reached('ready');
     return agent;
+  }
+
+  /**
+   * How many steps the loop has taken, modulo 2^32. It takes one a second at least, so a number that stays the same for
+   * longer says that its thread hangs, or is busy with thousands of devices.
+   */
+  get steps(): number {
+    return Atomics.load(this.#steps, 0);
   }
 
   /**

@@ -16,6 +16,8 @@ export interface WorkerStart {
   /** A path to the network namespace; undefined for the process's own. */
   namespacePath: string | undefined;
   wakerFd: number;
+  /** Counts the loop's steps, for whoever wants to know that it lives; a shared 32-bit number. */
+  steps: SharedArrayBuffer;
   commands: MessagePort;
 }
 
@@ -30,7 +32,7 @@ function post(message: WorkerMessage): void {
   parentPort?.postMessage(message);
 }
 
-function run({ plan, namespacePath, wakerFd, commands }: WorkerStart): void {
+function run({ plan, namespacePath, wakerFd, steps, commands }: WorkerStart): void {
   const kernel = linuxKernel();
   const namespace = namespacePath === undefined ? undefined : kernel.openNamespace(namespacePath);
   const emit = (event: AgentEvent) => post({ event });
@@ -39,8 +41,11 @@ function run({ plan, namespacePath, wakerFd, commands }: WorkerStart): void {
   loop.start(() => {
     rehearsal = new Rehearsal(kernel, plan);
   });
+  const count = new Int32Array(steps);
   for (;;) {
-    if (!loop.step(MAXIMUM_WAIT_MS)) continue;
+    const woken = loop.step(MAXIMUM_WAIT_MS);
+    Atomics.add(count, 0, 1);
+    if (!woken) continue;
     for (let next = receiveMessageOnPort(commands); next; next = receiveMessageOnPort(commands)) {
       const message = next.message as WorkerCommand;
       if (message.command === 'reload') {

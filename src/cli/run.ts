@@ -5,6 +5,7 @@ import { loadConfiguration } from '../config/load.js';
 import { formatProblem, TapwallError } from '../error.js';
 import { Brevity } from '../observe/brevity.js';
 import { humanLog, logEvent } from '../observe/log.js';
+import { Service } from '../systemd/service.js';
 import {
   addKernelOptions,
   capabilitiesFor,
@@ -55,7 +56,9 @@ async function run(options: Options): Promise<number> {
   const sumUp = (all = false) => {
     for (const words of brevity.sums(all)) log.warn(words);
   };
+  const service = new Service();
   const tell = (event: AgentEvent) => {
+    service.note(event);
     if (options.json) printJson(event);
     else {
       sumUp();
@@ -80,6 +83,7 @@ async function run(options: Options): Promise<number> {
       { capabilities, ...(namespace ? { namespace } : {}) },
       tell,
     );
+    service.watch(() => agent.steps);
     const died = new Promise<TapwallError>((resolve) => agent.once('error', resolve));
     try {
       for (;;) {
@@ -90,6 +94,7 @@ async function run(options: Options): Promise<number> {
           continue;
         }
         if (next !== 'SIGHUP') break;
+        service.reloading();
         try {
           await agent.reload(load());
         } catch (error) {
@@ -97,9 +102,11 @@ async function run(options: Options): Promise<number> {
           tell({ event: 'reload-failed', file: options.config, error: eventError(error) });
         }
       }
+      service.stopping();
       await agent.stop({ detach: options.detachOnExit === true });
       return EXIT.success;
     } finally {
+      service.close();
       signals.close();
       await agent.stop();
       clearInterval(summing);

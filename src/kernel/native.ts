@@ -99,6 +99,11 @@ export interface NativeAddon {
    */
   wait(sockets: readonly NativeSocket[], waker: number, timeoutMs: number): number;
   runNftables(options: NativeNftablesOptions): NativeNftablesResult;
+  /**
+   * Sends one datagram to a Unix socket, by its path or as `@NAME` for one in the abstract name space. Nothing is waited
+   * for: EAGAIN is thrown where the receiver's queue is full.
+   */
+  sendDatagram(path: string, text: string): void;
   /** Versions of the libraries in use, as far as they can be told at run time. */
   versions(): { libmnl: string; libnftables: string };
 }

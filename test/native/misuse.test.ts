@@ -296,3 +296,15 @@ test('too many arguments are ignored, as everywhere in JavaScript', (t) => {
   assert.equal(socket.receive(1, 2, 3), undefined);
   assert.equal(wrong.wait([], -1, 0, 'more'), 0);
 });
+
+test('sendDatagram refuses a path that no socket can have', () => {
+  for (const path of [undefined, null, 1, {}]) {
+    assert.throws(() => wrong.sendDatagram(path, 'text'), { name: 'TypeError' });
+  }
+  for (const path of ['', 'x'.repeat(108), `/run/\0`]) {
+    assert.throws(() => addon.sendDatagram(path, 'text'), { name: 'TypeError', message: /^path / });
+  }
+  assert.throws(() => wrong.sendDatagram('/run/x', 1), { name: 'TypeError', message: /^text / });
+  assert.throws(() => addon.sendDatagram('/nowhere/at/all', 'text'), { code: 'ENOENT', syscall: 'sendto' });
+  assert.throws(() => addon.sendDatagram(`@${'x'.repeat(106)}`, 'text'), { code: 'ECONNREFUSED' });
+});
