@@ -12,7 +12,14 @@ import type {
 import { SourceError, TapwallError } from '../error.js';
 import { blankEgressChains } from '../policy/egress-chain.js';
 import type { PolicyMembership } from '../policy/membership.js';
-import { BY_HAND, FIRST_MARK, prefixLengths, renderShared, type SharedSource } from '../policy/shared.js';
+import {
+  BY_HAND,
+  FIRST_MARK,
+  POLICY_CHAIN,
+  prefixLengths,
+  renderShared,
+  type SharedSource,
+} from '../policy/shared.js';
 import { type Blueprint, SHARED_TABLE } from '../program/blueprint.js';
 import type { Program } from '../program/program.js';
 import type { Ownership } from '../program/slot.js';
@@ -266,7 +273,7 @@ function compileRendered(
 
 /** The rules of users' policies say `accept` and `drop`; where they stand, frames are counted for their device. */
 function countedVerdicts(chain: string): VerdictChains | undefined {
-  const [, word] = /^policy\..+\.(ingress|egress)\.rules$/.exec(chain) ?? [];
+  const [, word] = POLICY_CHAIN.exec(chain) ?? [];
   return word === undefined ? undefined : { accept: `${word}.admit`, drop: `${word}.dropped.policy` };
 }
 

@@ -24,8 +24,10 @@ interface Guard {
   /** The same rules in both directions. */
   both?: (context: Context) => string[];
   egress?: (context: Context) => string[];
-  /** One rule that needs no chain: it stands in the policy's, which spares every frame the way there. */
+  /** Its few rules decide without `return`, so they stand in the policy's chain: no frame has to go to another and back. */
   inPolicy?: true;
+  /** What every rule of it is about, as a match: all other frames are spared the way to its chain. */
+  when?: string;
   /** Chains that only this guard's own go to, by what their name ends in. */
   parts?: Readonly<Record<string, (context: Context) => string[]>>;
 }
@@ -111,24 +113,28 @@ const GUARDS: Record<GuardName, Guard> = {
   'no-broadcast': {
     drops: 'frames to the broadcast address, but for ARP and RARP',
     egress: ({ drop }) => [`ether daddr ff:ff:ff:ff:ff:ff ether type != { arp, 0x8035 } ${drop}`],
+    inPolicy: true,
   },
   'no-ip-multicast': {
     drops: 'IPv4 to multicast addresses',
     egress: ({ drop }) => [`ip daddr 224.0.0.0/4 ${drop}`],
+    inPolicy: true,
   },
   'no-ipv6-multicast': {
     drops: 'IPv6 to multicast addresses',
     egress: ({ drop }) => [`ip6 daddr ff00::/8 ${drop}`],
+    inPolicy: true,
   },
   'no-ipv6': {
     drops: 'IPv6',
     both: ({ drop }) => [`meta protocol ip6 ${drop}`],
+    inPolicy: true,
   },
   'arp-mac': {
     drops: 'ARP that is neither request nor reply, or is not sent by the MAC of the VM',
     facts: ['mac.assigned'],
+    when: 'meta protocol arp',
     egress: (context) => [
-      'meta protocol != arp return',
       ...only(
         context
           .own('mac.assigned', 'arp saddr ether')
@@ -140,8 +146,8 @@ const GUARDS: Record<GuardName, Guard> = {
   'arp-ip': {
     drops: 'ARP that is not sent by an address of the VM',
     facts: ['ip4.assigned'],
+    when: 'meta protocol arp',
     egress: (context) => [
-      'meta protocol != arp return',
       ...only(
         [
           ...context.own('ip4.assigned', 'arp saddr ip').map((own) => `${ARP_FORM} ${own}`),
@@ -157,8 +163,8 @@ const GUARDS: Record<GuardName, Guard> = {
   ip4: {
     drops: 'IPv4 whose source is not an address of the VM, but for DHCP discovery',
     facts: ['ip4.assigned'],
+    when: 'meta protocol ip',
     egress: (context) => [
-      'meta protocol != ip return',
       ...only(
         [
           ...context.own('ip4.assigned', 'ip saddr'),
@@ -171,8 +177,8 @@ const GUARDS: Record<GuardName, Guard> = {
   ip6: {
     drops: 'IPv6 whose source is not an address of the VM, but for what has to do without one',
     facts: ['ip6.assigned'],
+    when: 'meta protocol ip6',
     egress: (context) => [
-      'meta protocol != ip6 return',
       ...only(
         [
           ...context.own('ip6.assigned', 'ip6 saddr'),
@@ -186,6 +192,7 @@ const GUARDS: Record<GuardName, Guard> = {
   nd: {
     drops: 'neighbour discovery that tells of addresses or MACs which the VM does not have',
     facts: ['ip6.assigned', 'nd.target', 'nd.mac'],
+    when: 'meta l4proto ipv6-icmp',
     egress: ({ part }) => [
       `icmpv6 type nd-neighbor-solicit goto ${part('solicit')}`,
       `icmpv6 type nd-neighbor-advert goto ${part('advert')}`,
@@ -245,10 +252,12 @@ const GUARDS: Record<GuardName, Guard> = {
       `icmpv6 type { nd-router-advert, nd-redirect } ${drop}`,
       `icmp type { redirect, router-advertisement } ${drop}`,
     ],
+    inPolicy: true,
   },
   'dhcp-server': {
     drops: 'what DHCP servers send',
     // By the client's port as well: clients look at nothing else.
+    when: 'meta l4proto udp',
     egress: ({ drop }) => [
       `meta protocol ip udp sport 67 ${drop}`,
       `meta protocol ip udp dport 68 ${drop}`,
@@ -272,7 +281,10 @@ function guardChain(guard: GuardName, direction: Direction): string {
 /** What stands in a policy's chain for a guard that has something to do in that direction. */
 export function guardRules(guard: GuardName, direction: Direction, context: GuardContext): string[] {
   const definition = GUARDS[guard];
-  if (!definition.inPolicy) return [`jump ${guardChain(guard, direction)}`];
+  if (!definition.inPolicy) {
+    const jump = `jump ${guardChain(guard, direction)}`;
+    return [definition.when ? `${definition.when} ${jump}` : jump];
+  }
   return rulesOf(definition, direction)?.(contextOf(guard, direction, context)) ?? [];
 }
 

@@ -11,6 +11,7 @@ import { checkChainText } from './chain-text.js';
 import { type FactKind, factSets, type PrefixLengths } from './fact.js';
 import { type Direction, guardChains, guardFacts, guardRules, isGuarding } from './guard.js';
 import { GUARD_NAMES } from './guard-name.js';
+import { tokenize } from './lexer.js';
 import {
   LIMITS,
   type Limit,
@@ -105,6 +106,22 @@ function planOf(policy: Policy, direction: Direction): Plan {
     guards: GUARD_NAMES.filter((guard) => policy.guards.includes(guard) && isGuarding(guard, direction)),
     limits: LIMITS.filter((limit) => limit.direction === direction && policy.limits[limit.key]),
   };
+}
+
+/** What the name of a chain ends in that holds nothing but a policy's rules. */
+const RULES_APART = '.rules';
+
+/** The chains whose final verdicts are the user's, as a pattern that finds the direction. */
+export const POLICY_CHAIN = /^policy\..+\.(ingress|egress)(?:\.rules)?$/;
+
+/**
+ * Whether rules of a policy may end in `return`, which is for its default to decide. Where they do they need a chain of
+ * their own to return from; where they do not, a frame is spared the way there and back.
+ */
+function mayReturn({ variables }: InlinePolicy, rules: PolicyText): boolean {
+  return [rules.text, ...Object.values(variables)].some((text) =>
+    tokenize(text).some((token) => token.kind === 'word' && token.text === 'return'),
+  );
 }
 
 class Renderer {
@@ -270,10 +287,14 @@ class Renderer {
 
   #policy(direction: Direction, policy: Policy, { guards, limits }: Plan): void {
     const name = `policy.${policy.name}.${direction}`;
-    const rules = rulesOf(policy, direction);
-    if (policy.kind === 'inline' && rules) this.#rules(`${name}.rules`, policy, rules);
-    const isAdmitted = policy.kind === 'file' || policy.default === 'accept';
-    this.#chain(name, `policy ${policy.name}: ${WORDS[direction]}`, [
+    const own = policy.kind === 'inline' ? { policy, rules: policy[direction] } : undefined;
+    const apart = own?.rules && mayReturn(own.policy, own.rules);
+    if (own?.rules && apart) {
+      this.#text.add(`\tchain ${name}${RULES_APART} {`, `\t\tcomment "the rules of policy ${policy.name}"`);
+      this.#rules(own.policy, own.rules);
+      this.#text.add('\t}');
+    }
+    const before = [
       // The mark found the policy; it must not leave the host with the frame, nor be there for the rules.
       'meta mark set 0',
       ...guards.flatMap((guard) =>
@@ -283,19 +304,24 @@ class Renderer {
         }),
       ),
       ...limits.map((limit) => `${limitMatch(limit)} goto ${direction}.dropped.${limit.reason}`),
-      ...(rules ? [`jump ${name}.rules`] : []),
-      `goto ${direction}.${isAdmitted ? 'admit' : 'dropped.policy'}`,
-    ]);
+      ...(apart ? [`jump ${name}${RULES_APART}`] : []),
+    ];
+    this.#text.add(
+      `\tchain ${name} {`,
+      `\t\tcomment "policy ${policy.name}: ${WORDS[direction]}"`,
+      ...before.map((rule) => `\t\t${rule}`),
+    );
+    if (own?.rules && !apart) this.#rules(own.policy, own.rules);
+    const isAdmitted = policy.kind === 'file' || policy.default === 'accept';
+    this.#text.add(`\t\tgoto ${direction}.${isAdmitted ? 'admit' : 'dropped.policy'}`, '\t}');
   }
 
   /** A variable that is defined inside a chain is known there alone, so policies may give one name two values. */
-  #rules(name: string, policy: InlinePolicy, rules: PolicyText): void {
-    this.#text.add(`\tchain ${name} {`, `\t\tcomment "the rules of policy ${policy.name}"`);
-    for (const [variable, value] of Object.entries(policy.variables)) {
-      this.#text.addFrom(policy.location, `\t\tdefine ${variable} = ${value}`);
+  #rules({ variables, location }: InlinePolicy, rules: PolicyText): void {
+    for (const [variable, value] of Object.entries(variables)) {
+      this.#text.addFrom(location, `\t\tdefine ${variable} = ${value}`);
     }
     this.#text.addRules(rules);
-    this.#text.add('\t}');
   }
 
   /** What finds the policy of a frame's device, and drops the frame if there is none. */
@@ -314,11 +340,10 @@ class Renderer {
       '\t\t}',
       '\t}',
     );
-    // Two statements, with the mark between them: nft 1.0.6 cannot list a lookup in what another lookup found.
+    // Two statements, with the mark between them: nft 1.0.6 cannot list a lookup in what another lookup found. One rule,
+    // so that a device that the map does not know ends it: a mark that a frame came with finds no policy.
     this.#chain(`${direction}.door`, `where every frame ${WORDS[direction]} begins`, [
-      'meta mark set 0',
-      `meta mark set ${INDEX[direction]} map @${DEVICE_POLICY}`,
-      `meta mark vmap @${map}`,
+      `meta mark set ${INDEX[direction]} map @${DEVICE_POLICY} meta mark vmap @${map}`,
       `goto ${direction}.dropped.unmatched`,
     ]);
     this.#chain(direction, `all devices of tapwall, ${WORDS[direction]}`, [

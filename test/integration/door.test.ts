@@ -7,6 +7,7 @@ import type { Placement } from '#src/config/configuration.js';
 import type { Lab } from '#src/demo/lab.js';
 import type { Tap } from '#src/demo/tap.js';
 import { type AgentSetup, GUARD, PLACEMENTS, withAgent, withFiles } from '../support/agent.js';
+import { loadNft } from '../support/door.js';
 import { kernel, runIn, withLab } from '../support/host.js';
 import { fates, packet, until } from '../support/station.js';
 
@@ -69,6 +70,23 @@ for (const placement of PLACEMENTS) {
           );
         });
       });
+    });
+
+    it('believes no mark that a frame comes with', async () => {
+      const yaml = `policies: { open: { guards: [], default: accept } }
+bindings: [{ mac: "${A.mac}", policy: open }]
+`;
+      // Those of a device that is filtered by hand, and of the policy.
+      for (const mark of [1, 2]) {
+        await withLab(async (lab) => {
+          const [a, b, world] = [lab.addGuest(A), lab.addGuest(B), lab.world()];
+          const marks = `chain in { type filter hook ingress device $intf priority 0; meta mark set ${mark}; }`;
+          loadNft(lab.host.namespace, `table netdev marks { ${marks}; }`, lab.parent);
+          await start(lab, yaml, async () => {
+            assert.deepEqual(await fates([packet(world, a), packet(world, b)]), [true, false]);
+          });
+        });
+      }
     });
 
     it('counts for each device what it lets through, and why it does not', async () => {
@@ -168,7 +186,7 @@ bindings: [{ mac: "${A.mac}", policy: one }, { device: "*", policy: two }]
             'chain',
             'netdev',
             'tapwall',
-            'policy.one.ingress.rules',
+            'policy.one.ingress',
           ]);
           if (placement !== 'prefix')
             assert.ok(Number(/counter packets (\d+)/.exec(stdout)?.[1]) >= 2, stdout);
