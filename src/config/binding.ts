@@ -8,6 +8,9 @@ export interface DeviceFacts {
   kind: string | undefined;
   mac: string | undefined;
   alias?: string | undefined;
+  /** The name and the UUID of the VM; undefined unless somebody told them. */
+  guest?: string | undefined;
+  uuid?: string | undefined;
   /** Undefined where it is not known, as for a parent in another network namespace. */
   parentName?: string | undefined;
 }
@@ -81,11 +84,14 @@ function indexOf(bindings: readonly Binding[]): BindingIndex {
 }
 
 /** All but the MAC, by which a binding is found. */
-function compileBinding({ device, parent, alias }: Binding): (facts: DeviceFacts) => boolean {
+function compileBinding({ device, parent, alias, guest, uuid }: Binding): (facts: DeviceFacts) => boolean {
   const matchesName = compileSelector(device);
   const matchesAlias = compileSelector(alias);
+  const matchesGuest = compileSelector(guest);
   // The cheap comparisons first.
   return (facts) =>
+    (uuid === undefined || uuid === facts.uuid) &&
+    (matchesGuest === undefined || (facts.guest === undefined ? false : matchesGuest(facts.guest))) &&
     (parent === undefined || parent === facts.parentName) &&
     (matchesName === undefined || matchesName(facts.name)) &&
     (matchesAlias === undefined || (facts.alias ? matchesAlias(facts.alias) : false));

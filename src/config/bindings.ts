@@ -7,9 +7,10 @@ import { normaliseMac } from './mac-address.js';
 import { findUnreachable, type PlacedBinding } from './reachability.js';
 import { bindingSchema } from './schema.js';
 import { nearest, quote } from './suggest.js';
+import { normaliseUuid } from './uuid.js';
 import type { Located, LocatedEntry, LocatedMap } from './yaml.js';
 
-const SELECTORS = ['device', 'parent', 'mac', 'alias'] as const;
+const SELECTORS = ['device', 'parent', 'mac', 'alias', 'guest', 'uuid'] as const;
 
 /** What bindings are compared with. */
 export interface BindingContext {
@@ -58,13 +59,15 @@ function readBinding(
   }
   warnOfGlobInParent(item.entries.get('parent')?.value, findings);
   if (!fields) return undefined;
-  const { device, parent, mac, alias, policy } = fields;
+  const { device, parent, mac, alias, guest, uuid, policy } = fields;
   const addresses = fields.addresses && readAddresses(fields.addresses, item, findings);
   const binding: Binding = {
     ...(device !== undefined && { device }),
     ...(parent !== undefined && { parent }),
     ...(mac !== undefined && { mac: normaliseMac(mac) }),
     ...(alias !== undefined && { alias }),
+    ...(guest !== undefined && { guest }),
+    ...(uuid !== undefined && { uuid: normaliseUuid(uuid) }),
     ...(addresses && { addresses }),
     policy,
     location: findings.source.location(item.span.start),

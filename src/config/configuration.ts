@@ -22,6 +22,8 @@ export interface Configuration {
   sets: Map<string, NamedSet>;
   /** By name, in the order of the file. */
   policies: Map<string, Policy>;
+  /** The policies that a guest's own definition (libvirt's domain XML) may ask for. */
+  domainPolicies: readonly string[];
   /** In the order of the file: the first that matches wins. */
   bindings: readonly Binding[];
   /** What is suspicious but harmless, by place in the file. */
@@ -169,6 +171,10 @@ export interface Binding {
   mac?: string | undefined;
   /** Glob over the device's alias; a device without an alias never matches. */
   alias?: string | undefined;
+  /** Glob over the name of the guest, as the libvirt hook told it; a device of which nothing was told never matches. */
+  guest?: string | undefined;
+  /** The guest's UUID, in small letters; as `guest`. */
+  uuid?: string | undefined;
   /** What the VM may call its own; absent where the binding says nothing of it. */
   addresses?: readonly AssignedAddress[] | undefined;
   /** A name in `Configuration.policies`. */

@@ -18,6 +18,8 @@ interface Selectors {
   /** Undefined also where the glob takes every device that is looked at. */
   device: Glob | undefined;
   alias: Glob | undefined;
+  guest: Glob | undefined;
+  uuid: string | undefined;
   mac: string | undefined;
   parent: string | undefined;
   /** If `device` can match one name only, that name. */
@@ -60,7 +62,7 @@ export function findUnreachable(
         'The first binding that matches wins: put the narrower one first, or take this one out.',
       );
     }
-    const bucket = bucketOf(selectors.mac, selectors.parent, selectors.name);
+    const bucket = bucketOf(selectors.mac, selectors.uuid, selectors.parent, selectors.name);
     const others = earlier.get(bucket);
     if (others) others.push(selectors);
     else earlier.set(bucket, [selectors]);
@@ -69,13 +71,15 @@ export function findUnreachable(
 }
 
 function readSelectors(placed: PlacedBinding, prefixes: readonly string[]): Selectors {
-  const { device: deviceText, alias: aliasText, mac, parent } = placed.binding;
+  const { device: deviceText, alias: aliasText, guest: guestText, uuid, mac, parent } = placed.binding;
   const device = readGlob(deviceText);
   const [only, ...others] = device?.alternatives ?? [];
   return {
     placed,
     device: device && takesAll(device, prefixes) ? undefined : device,
     alias: readGlob(aliasText),
+    guest: readGlob(guestText),
+    uuid,
     mac,
     parent,
     name: only && others.length === 0 ? literalText(only) : undefined,
@@ -105,17 +109,21 @@ function canBeginWithOneOf(device: string, prefixes: readonly string[]): boolean
 }
 
 /**
- * The earlier bindings that can cover this one: each has the same MAC, parent and device name, or none. So
+ * The earlier bindings that can cover this one: each has the same MAC, UUID, parent and device name, or none. So
  * thousands of bindings that each name one VM are never compared in pairs.
  */
 function candidates(
-  { mac, parent, name }: Selectors,
+  { mac, uuid, parent, name }: Selectors,
   earlier: ReadonlyMap<string, Selectors[]>,
 ): Selectors[] {
   const orNone = (value: string | undefined) => (value === undefined ? [undefined] : [value, undefined]);
   return orNone(mac).flatMap((wantedMac) =>
-    orNone(parent).flatMap((wantedParent) =>
-      orNone(name).flatMap((wantedName) => earlier.get(bucketOf(wantedMac, wantedParent, wantedName)) ?? []),
+    orNone(uuid).flatMap((wantedUuid) =>
+      orNone(parent).flatMap((wantedParent) =>
+        orNone(name).flatMap(
+          (wantedName) => earlier.get(bucketOf(wantedMac, wantedUuid, wantedParent, wantedName)) ?? [],
+        ),
+      ),
     ),
   );
 }
@@ -125,7 +133,11 @@ function bucketOf(...keys: (string | undefined)[]): string {
 }
 
 function coversGlobs(earlier: Selectors, later: Selectors): boolean {
-  return coversGlob(earlier.device, later.device) && coversGlob(earlier.alias, later.alias);
+  return (
+    coversGlob(earlier.device, later.device) &&
+    coversGlob(earlier.alias, later.alias) &&
+    coversGlob(earlier.guest, later.guest)
+  );
 }
 
 /** True only if it is certain that `earlier` matches whatever `later` matches; undefined matches everything. */

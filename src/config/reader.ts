@@ -40,7 +40,8 @@ export class ConfigurationReader {
     const policyNames = namesIn(entries.get('policies'));
     const bindings = readBindings(entries.get('bindings'), { policyNames, policies, devices }, findings);
     const unmatched = this.#unmatched(entries.get('unmatched'), policyNames, policies);
-    const used = new Set(bindings.map(({ policy }) => policy));
+    const domainPolicies = this.#domainPolicies(entries.get('domain-policies'), policyNames);
+    const used = new Set([...bindings.map(({ policy }) => policy), ...domainPolicies]);
     if (unmatched.action === 'policy') used.add(unmatched.policy);
     this.#warnOfUnused(entries.get('policies'), used);
     return {
@@ -54,6 +55,7 @@ export class ConfigurationReader {
       reconcileMs: intervalOf(top?.reconcile ?? DEFAULT_RECONCILE),
       sets,
       policies,
+      domainPolicies,
       bindings,
       warnings,
     };
@@ -81,6 +83,18 @@ export class ConfigurationReader {
       );
     }
     return { action: 'policy', policy: name };
+  }
+
+  /** The policies that guests' definitions may ask for; each has to be there. */
+  #domainPolicies(entry: LocatedEntry | undefined, policyNames: readonly string[] | undefined): string[] {
+    if (entry?.value.kind !== 'list') return [];
+    return entry.value.items.flatMap((item) => {
+      if (item.kind !== 'scalar' || typeof item.value !== 'string') return [];
+      if (policyNames && !policyNames.includes(item.value)) {
+        refuseUnknownPolicy(item, item.value, policyNames, this.#findings);
+      }
+      return [item.value];
+    });
   }
 
   #warnOfUnused(policies: LocatedEntry | undefined, used: ReadonlySet<string>): void {

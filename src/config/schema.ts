@@ -9,6 +9,7 @@ import { readInterval } from './interval.js';
 import { flawInDeviceMac, normaliseMac } from './mac-address.js';
 import { readRate } from './rate.js';
 import { nearest, quote } from './suggest.js';
+import { normaliseUuid } from './uuid.js';
 
 /** Why a text is refused, and what to do about it. */
 interface Flaw {
@@ -83,6 +84,22 @@ const aliasGlob = globWith('alias', (alternative) => {
     ? `it asks for ${bytes} bytes or more, ${LONGEST_ALIAS} is the most`
     : undefined;
 });
+
+/** libvirt takes nearly any text for a name; it is a file's name in its folders, though. */
+const guestGlob = globWith('name of a guest', (alternative) => {
+  const literal = literalText(alternative);
+  if (literal === '') return 'it is empty';
+  return literal?.includes('/') ? 'it has a slash' : undefined;
+});
+
+const uuid = textWith((text) =>
+  normaliseUuid(text) === undefined
+    ? {
+        message: `${quote(text)} is not a UUID`,
+        hint: 'Write it as `0d6e7c0a-3a4b-4a52-9d6c-0f4f5d8a1b2c`; virsh domuuid tells it.',
+      }
+    : undefined,
+);
 
 const mac = textWith((text) => {
   const address = normaliseMac(text);
@@ -166,6 +183,7 @@ export const topSchema = z.strictObject({
   reconcile: interval.optional(),
   sets: z.record(z.string(), z.unknown()).optional(),
   policies: z.record(z.string(), z.unknown()),
+  'domain-policies': z.array(z.string()).optional(),
   bindings: z.array(z.unknown()),
 });
 
@@ -214,6 +232,8 @@ export const bindingSchema = z.strictObject({
   parent: interfaceName.optional(),
   mac: mac.optional(),
   alias: aliasGlob.optional(),
+  guest: guestGlob.optional(),
+  uuid: uuid.optional(),
   addresses: z.array(address).optional(),
   policy: z.string(),
 });
@@ -222,4 +242,4 @@ export const bindingSchema = z.strictObject({
  * Keys of later versions. A selector that is ignored would give a VM another policy than its configuration says, so
  * each is refused by name.
  */
-export const KEYS_OF_LATER_VERSIONS: ReadonlySet<string> = new Set(['namespace', 'vm']);
+export const KEYS_OF_LATER_VERSIONS: ReadonlySet<string> = new Set(['namespace']);

@@ -38,6 +38,22 @@ describe('a binding', () => {
     assert.ok(!matches({ alias: '*' }, { ...bare, alias: '' }));
   });
 
+  test('knows the guest that somebody has told, and no other', () => {
+    const uuid = '0d6e7c0a-3a4b-4a52-9d6c-0f4f5d8a1b2c';
+    const told = { ...device, guest: 'web-1', uuid };
+    assert.ok(matches({ guest: 'web-*' }, told));
+    assert.ok(matches({ guest: 'web-1', uuid, device: 'macvtap3' }, told));
+    assert.ok(!matches({ guest: 'web' }, told));
+    assert.ok(!matches({ uuid: uuid.replace('0d', '0e') }, told));
+    assert.ok(!matches({ guest: '*' }), 'nothing was told of this one');
+    assert.ok(!matches({ uuid }));
+  });
+
+  test('reads a UUID whatever its case', () => {
+    const text = withBindings('{ uuid: 0D6E7C0A-3A4B-4A52-9D6C-0F4F5D8A1B2C, policy: p }');
+    assert.equal(parse(text).bindings[0]?.uuid, '0d6e7c0a-3a4b-4a52-9d6c-0f4f5d8a1b2c');
+  });
+
   test('compares addresses whatever their case', () => {
     assert.ok(matches({ mac: '52:54:00:aa:bb:cc' }, { ...device, mac: '52:54:00:AA:BB:CC' }));
   });

@@ -41,6 +41,7 @@ describe('a configuration that is right', () => {
       devices: { prefixes: ['macvtap', 'vmtap'], names: ['macvtap0', 'macvtap1', 'vmtap-a', 'vmtap-b'] },
       placement: 'names',
       unmatched: { action: 'policy', policy: 'legacy' },
+      domainPolicies: [],
       egress: 'optional',
       owner: true,
       reconcileMs: 60_000,

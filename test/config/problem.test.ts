@@ -85,7 +85,7 @@ describe('keys and types', () => {
       'polices: {}\npolicies: {}\nBindings: []\nbindings: []\nwhatever: 1\ndevices: { prefix: [a] }\n',
       '1:1+7 unknown key `polices` in the configuration | Did you mean `policies`?',
       '3:1+8 unknown key `Bindings` in the configuration | Did you mean `bindings`?',
-      '5:1+8 unknown key `whatever` in the configuration | The keys here are `devices`, `placement`, `unmatched`, `egress`, `owner`, `reconcile`, `sets`, `policies`, `bindings`.',
+      '5:1+8 unknown key `whatever` in the configuration | The keys here are `devices`, `placement`, `unmatched`, `egress`, `owner`, `reconcile`, `sets`, `policies`, `domain-policies`, `bindings`.',
       '6:12+6 unknown key `prefix` in `devices` | Did you mean `prefixes`?',
     );
     refuses(
@@ -100,9 +100,8 @@ describe('keys and types', () => {
 
   test('what later versions enforce is refused by name, never ignored', () => {
     refuses(
-      withBindings('{ device: "*", policy: p, vm: a, namespace: b }'),
-      `4:29+2 the key \`vm\` is not supported by this version of tapwall | ${LATER}`,
-      `4:36+9 the key \`namespace\` is not supported by this version of tapwall | ${LATER}`,
+      withBindings('{ device: "*", policy: p, namespace: b }'),
+      `4:29+9 the key \`namespace\` is not supported by this version of tapwall | ${LATER}`,
     );
   });
 
@@ -154,7 +153,7 @@ describe('keys and types', () => {
       '4:8+6 unknown key `gaurds` in the policy `p` | Did you mean `guards`?',
       '4:29+5 expected `accept` or `drop`, got the text `maybe`',
       '6:26+1 there is no policy `q`',
-      '6:29+4 unknown key `what` in a binding | The keys here are `device`, `parent`, `mac`, `alias`, `addresses`, `policy`.',
+      '6:29+4 unknown key `what` in a binding | The keys here are `device`, `parent`, `mac`, `alias`, `guest`, `uuid`, `addresses`, `policy`.',
       '7:3+13 this binding selects nothing | Name what it is for; `device: "*"` is every device.',
       '7:13+1 expected text, got the number 1',
     );
@@ -322,7 +321,7 @@ describe('the list of problems', () => {
     refuses(
       'bindings: [{ device: "*", policy: p }]\npolicies: { p: &p { default: maybe }, q: *p }\nx: 1\n',
       '2:30+5 expected `accept` or `drop`, got the text `maybe`',
-      '3:1+1 unknown key `x` in the configuration | The keys here are `devices`, `placement`, `unmatched`, `egress`, `owner`, `reconcile`, `sets`, `policies`, `bindings`.',
+      '3:1+1 unknown key `x` in the configuration | The keys here are `devices`, `placement`, `unmatched`, `egress`, `owner`, `reconcile`, `sets`, `policies`, `domain-policies`, `bindings`.',
     );
   });
 
@@ -343,7 +342,7 @@ describe('the list of problems', () => {
   test('keeps control characters away from the terminal', () => {
     refuses(
       'policies: {}\nbindings: []\n"a\\e[31m": 1\n',
-      '3:1+9 unknown key `a\\u001b[31m` in the configuration | The keys here are `devices`, `placement`, `unmatched`, `egress`, `owner`, `reconcile`, `sets`, `policies`, `bindings`.',
+      '3:1+9 unknown key `a\\u001b[31m` in the configuration | The keys here are `devices`, `placement`, `unmatched`, `egress`, `owner`, `reconcile`, `sets`, `policies`, `domain-policies`, `bindings`.',
     );
   });
 });

@@ -39,6 +39,22 @@ describe('a binding that an earlier one covers', () => {
     );
   });
 
+  test('by guest and UUID', () => {
+    const uuid = '0d6e7c0a-3a4b-4a52-9d6c-0f4f5d8a1b2c';
+    refuses(
+      withBindings('{ guest: "web-*", policy: p }', `{ guest: web-1, uuid: ${uuid}, policy: p }`),
+      covered('5:3+71'),
+    );
+    warns(
+      withBindings(
+        '{ guest: web-1, policy: p }',
+        '{ guest: web-2, policy: p }',
+        '{ device: "*", policy: p }',
+      ),
+    );
+    warns(withBindings(`{ uuid: ${uuid}, policy: p }`, '{ guest: "*", policy: p }'));
+  });
+
   test('with a prefix', () => {
     refuses(
       withBindings(
