@@ -38,6 +38,11 @@ export type AgentEvent =
       replaced: boolean;
       /** True when the tables were there and up to date, and nothing was sent. */
       kept: boolean;
+      /**
+       * True when its hooks stood before it did, so that no frame passed it before it was admitted; false where each
+       * device gets hooks of its own (`device`, `chain`), and under `names` for a name that `devices` does not list.
+       */
+      inAdvance: boolean;
       /** From the moment the agent woke to the kernel's acknowledgement of the commit. */
       microseconds: number;
     } & EventDevice)

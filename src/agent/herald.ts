@@ -28,10 +28,11 @@ export class Herald {
     this.emit({ event: 'warning', message });
   }
 
-  attached({ link, tables }: Device, policy: string, how: { replaced: boolean; kept: boolean }): void {
+  attached({ link, tables, hooks }: Device, policy: string, how: { replaced: boolean; kept: boolean }): void {
     const { name, index } = link;
     const { microseconds } = this;
-    this.emit({ event: 'attached', device: name, index, policy, tables, ...how, microseconds });
+    const inAdvance = hooks.size === 0;
+    this.emit({ event: 'attached', device: name, index, policy, tables, ...how, inAdvance, microseconds });
   }
 
   detached({ link: { name, index } }: Device, reason: DetachReason, tables: readonly string[]): void {

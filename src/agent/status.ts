@@ -37,6 +37,8 @@ export interface DeviceStatus {
    * `renamed`: its own tables hook the name it had when it was attached.
    */
   state: 'attached' | 'closed' | 'unfiltered' | 'stale' | 'renamed';
+  /** Whether hooks stood on its name before it was there. False for a device that is gone or has none. */
+  inAdvance: boolean;
   mac: string | undefined;
   policy?: string;
   digest?: string;
@@ -87,13 +89,14 @@ function placementOf({ bases }: Inventory): Placement {
   return [...bases.keys()].some(isMoreChain) ? 'device' : 'chain';
 }
 
-/** The hooks of one direction, ready for thousands of questions. */
-function hooksOf({ bases }: Inventory, direction: number): (link: Link) => boolean {
+/** The hooks of one direction, ready for thousands of questions; `inAdvance`, only those that wait for a device. */
+function hooksOf({ bases }: Inventory, direction: number, inAdvance: boolean): (link: Link) => boolean {
   const names = new Set<string>();
   const prefixes: string[] = [];
   const indexes = new Set<number | undefined>();
   for (const [chain, base] of bases) {
     if (base.direction !== direction) continue;
+    if (inAdvance && (isMoreChain(chain) || deviceOfChain(chain) !== undefined)) continue;
     indexes.add(deviceOfChain(chain));
     for (const device of base.devices) {
       if ('prefix' in device) prefixes.push(device.prefix);
@@ -110,7 +113,7 @@ export function readStatus(route: NetlinkSocket, netfilter: NetlinkSocket): Stat
   const shared = readShared(netfilter);
   const policies = new Map([...readMarks(netfilter)].map(([policy, mark]) => [mark, policy]));
   const links = listLinks(route).filter(({ kind }) => kind === 'macvtap');
-  const hooks = hookedNames(shared);
+  const hooks = { any: hookedNames(shared, false), inAdvance: hookedNames(shared, true) };
   const devices = links.map((link) => {
     const attachment = attachments.get(link.index);
     attachments.delete(link.index);
@@ -126,12 +129,12 @@ export function readStatus(route: NetlinkSocket, netfilter: NetlinkSocket): Stat
 }
 
 /** Which links stand behind the door in both directions, or in all that the kernel has. */
-function hookedNames(shared: SharedState | undefined): (link: Link) => boolean {
+function hookedNames(shared: SharedState | undefined, inAdvance: boolean): (link: Link) => boolean {
   if (!shared) return () => false;
   const { inventory } = shared;
   const hooks = [NF_NETDEV_INGRESS, NF_NETDEV_EGRESS]
     .filter((direction) => [...inventory.bases.values()].some((base) => base.direction === direction))
-    .map((direction) => hooksOf(inventory, direction));
+    .map((direction) => hooksOf(inventory, direction, inAdvance));
   return (link) => hooks.length > 0 && hooks.every((isHooked) => isHooked(link));
 }
 
@@ -140,9 +143,11 @@ function deviceStatus(
   attachment: Attachment | undefined,
   shared: SharedState | undefined,
   policies: ReadonlyMap<number, string>,
-  hooked: (link: Link) => boolean,
+  hooks: { any: (link: Link) => boolean; inAdvance: (link: Link) => boolean },
 ): DeviceStatus {
   const { name, index, mac } = link;
+  const hooked = hooks.any(link);
+  const inAdvance = hooks.inAdvance(link);
   const counted = shared?.counted.get(index) ?? [];
   const counts = { ingress: countsOf(counted, 'ingress'), egress: countsOf(counted, 'egress') };
   const data = shared?.members.get(index)?.find(({ set }) => set === DEVICE_POLICY)?.data;
@@ -150,19 +155,30 @@ function deviceStatus(
   const policy = mark === undefined ? undefined : policies.get(mark);
   if (attachment) {
     const { record, tables } = attachment;
-    const behindDoor = hooked(link);
-    const state =
-      record.device !== name ? 'renamed' : behindDoor && mark === undefined ? 'closed' : 'attached';
+    const state = record.device !== name ? 'renamed' : hooked && mark === undefined ? 'closed' : 'attached';
     const { digest, origin } = record;
-    return { device: name, index, state, mac, policy: record.policy, digest, origin, tables, ...counts };
+    const { policy: recorded } = record;
+    return {
+      device: name,
+      index,
+      state,
+      inAdvance,
+      mac,
+      policy: recorded,
+      digest,
+      origin,
+      tables,
+      ...counts,
+    };
   }
   // What no hook stands on passes whatever admits it.
-  if (mark !== undefined && hooked(link)) {
+  if (mark !== undefined && hooked) {
     const called = policy ?? (mark === BY_HAND_MARK ? UNMATCHED_ACCEPT : `mark ${mark}`);
     return {
       device: name,
       index,
       state: 'attached',
+      inAdvance,
       mac,
       policy: called,
       origin: 'agent',
@@ -170,7 +186,8 @@ function deviceStatus(
       ...counts,
     };
   }
-  return { device: name, index, state: hooked(link) ? 'closed' : 'unfiltered', mac, tables: [], ...counts };
+  const state = hooked ? 'closed' : 'unfiltered';
+  return { device: name, index, state, inAdvance, mac, tables: [], ...counts };
 }
 
 function staleStatus(
@@ -181,9 +198,21 @@ function staleStatus(
   const counted = shared?.counted.get(index) ?? [];
   const counts = { ingress: countsOf(counted, 'ingress'), egress: countsOf(counted, 'egress') };
   if (!attachment) {
-    return { device: `interface ${index}`, index, state: 'stale', mac: undefined, tables: [], ...counts };
+    const device = `interface ${index}`;
+    return { device, index, state: 'stale', inAdvance: false, mac: undefined, tables: [], ...counts };
   }
   const { device, mac, policy, digest, origin } = attachment.record;
   const { tables } = attachment;
-  return { device, index, state: 'stale', mac: mac || undefined, policy, digest, origin, tables, ...counts };
+  return {
+    device,
+    index,
+    state: 'stale',
+    inAdvance: false,
+    mac: mac || undefined,
+    policy,
+    digest,
+    origin,
+    tables,
+    ...counts,
+  };
 }

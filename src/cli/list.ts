@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { PROMISES } from '../agent/placement.js';
+import { isClosedInAdvance, PROMISES } from '../agent/placement.js';
 import { type DeviceStatus, type DirectionCounts, readStatus, type Status } from '../agent/status.js';
 import { listTables } from '../compiler/table-listing.js';
 import type { Kernel, NamespaceHandle } from '../kernel/kernel.js';
@@ -59,6 +59,14 @@ function printStatus({ placement, devices }: Status, json: boolean): void {
       ? `placement ${placement}: a device is ${PROMISES[placement]}`
       : 'no door of tapwall stands here',
   );
+  const late = devices
+    .filter(({ state, inAdvance }) => !inAdvance && state !== 'stale')
+    .map(({ device }) => device);
+  if (placement && isClosedInAdvance(placement) && late.length > 0) {
+    print(
+      `no hook waits for the name of ${late.join(', ')}: open until the agent sees it; devices in the configuration says which names`,
+    );
+  }
   if (devices.length === 0) print('There is no macvtap device here, and nothing that one left.');
   else printDevices(devices);
 }

@@ -29,7 +29,8 @@ export function logEvent(log: Logger, event: AgentEvent): void {
     case 'attached': {
       const how = event.kept ? 'already has' : event.replaced ? 'now has, in place of another,' : 'has';
       log.info(
-        `${event.device} (index ${event.index}) ${how} policy ${event.policy}, ${event.microseconds} µs`,
+        `${event.device} (index ${event.index}) ${how} policy ${event.policy}, ${event.microseconds} µs` +
+          (event.inAdvance || event.kept ? '' : '; it was open until then: no hook waited for its name'),
       );
       break;
     }

@@ -62,6 +62,7 @@ underEach('a device that appears gets its policy in one transaction', (the) => {
     tables: the.setting.kind === 'file' ? ['tapwall.2.guard'] : [],
     replaced: false,
     kept: false,
+    inAdvance: ['prefix', 'names'].includes(the.setting.placement),
     microseconds: attached.microseconds,
   });
   const [now, late] = hookOperations(the, 'macvtap0', 2);

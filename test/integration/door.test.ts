@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { describe, it } from 'node:test';
 import { isClosedInAdvance } from '#src/agent/placement.js';
 import { statusIn } from '#src/cli/list.js';
@@ -9,6 +10,7 @@ import type { Tap } from '#src/demo/tap.js';
 import { type AgentSetup, GUARD, PLACEMENTS, withAgent, withFiles } from '../support/agent.js';
 import { loadNft } from '../support/door.js';
 import { kernel, runIn, withLab } from '../support/host.js';
+import { MAIN } from '../support/run.js';
 import { fates, packet, until } from '../support/station.js';
 
 const A = { name: 'macvtap0', mac: '52:54:00:00:00:0a' };
@@ -364,6 +366,15 @@ describe('placements', () => {
       const [a, b, world] = [lab.addGuest({ ...A, name: 'macvtap-x' }), lab.addGuest(B), lab.world()];
       await withAgent(lab, { 'tapwall.yaml': yaml }, async ({ log }) => {
         assert.deepEqual(await fates(everyWay(a, world)), [false, true, false, true]);
+        const waited = () => [device(lab, 'macvtap-x').inAdvance, device(lab, 'macvtap1').inAdvance];
+        assert.deepEqual(waited(), [false, true]);
+        assert.deepEqual(
+          log.of('attached').map((one) => [one.device, one.inAdvance]),
+          [['macvtap-x', false]],
+        );
+        const args = [MAIN, 'list', '--namespace', lab.namespacePath];
+        const listed = spawnSync(process.execPath, args, { encoding: 'utf8' });
+        assert.match(listed.stdout, /^no hook waits for the name of macvtap-x: /m);
         // Into the list, and out of it.
         for (const name of ['macvtap5', 'macvtap-y', 'macvtap55', 'macvtap6']) {
           lab.rename(a.index, name);

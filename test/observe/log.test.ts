@@ -30,6 +30,7 @@ it('says of an attachment which device, which policy, how long, and what was the
     ...device,
     policy: 'p',
     tables: [],
+    inAdvance: true,
     microseconds: 91,
   } as const;
   assert.deepEqual(logged({ ...attached, replaced: false, kept: false }), {
@@ -38,6 +39,9 @@ it('says of an attachment which device, which policy, how long, and what was the
   });
   assert.match(logged({ ...attached, replaced: true, kept: false }).text, /in place of another/);
   assert.match(logged({ ...attached, replaced: false, kept: true }).text, /already has/);
+  const late = { ...attached, replaced: false, inAdvance: false };
+  assert.match(logged({ ...late, kept: false }).text, /µs; it was open until then/);
+  assert.doesNotMatch(logged({ ...late, kept: true }).text, /open/);
 });
 
 it('is loud about a device that nothing filters', () => {

@@ -93,6 +93,7 @@ describe('a service', () => {
     tables: [],
     replaced: false,
     kept: false,
+    inAdvance: true,
     microseconds: 1,
   });
   const ready: AgentEvent = {
