@@ -133,9 +133,9 @@ for (const placement of PLACEMENTS)
             'flush ruleset',
             'delete table netdev tapwall',
             `delete table netdev ${own}`,
-            'flush chain netdev tapwall policy.lan.egress.rules',
+            'flush chain netdev tapwall policy.lan.egress',
             'insert rule netdev tapwall egress.door accept',
-            'insert rule netdev tapwall policy.lan.ingress.rules accept',
+            'insert rule netdev tapwall policy.lan.ingress accept',
             'flush chain netdev tapwall ingress.door',
             'flush map netdev tapwall device.policy',
             'flush map netdev tapwall policy.egress',
@@ -174,8 +174,8 @@ for (const placement of PLACEMENTS)
         const [a, world] = [lab.addGuest(A), lab.world()];
         lab.addMacvtap(B);
         for (const [words, isHidden] of [
-          ['insert rule netdev tapwall policy.lan.egress.rules accept', false],
-          ['flush chain netdev tapwall policy.lan.egress.rules', false],
+          ['insert rule netdev tapwall policy.lan.egress accept', false],
+          ['flush chain netdev tapwall policy.lan.egress', false],
           ['flush map netdev tapwall policy.egress', true],
           ['add rule netdev tapwall ingress.admit accept', true],
         ] as const) {
