@@ -157,6 +157,7 @@ test('attach, list and detach by hand run on it unchanged', () => {
       {
         device: 'macvtap0',
         index: 2,
+        inAdvance: false,
         state: 'attached',
         mac: '52:54:00:aa:bb:cc',
         policy: 'guard',
