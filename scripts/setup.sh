@@ -23,6 +23,8 @@ need iproute2 ip -V
 need strace strace --version
 # What judges the systemd unit; a container may be without.
 need systemd systemd-analyze --version
+# What judges the manual pages.
+need mandoc sh -c 'command -v mandoc'
 # Debian's own Python: another one that stands first in PATH does not see Debian's packages.
 need python3-scapy /usr/bin/python3 -c 'import scapy'
 

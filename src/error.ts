@@ -2,25 +2,36 @@
  * The one error family of tapwall. Code branches on `code`, never on the English of `message`.
  */
 
-/** Every stable code that tapwall itself gives; kernel errors carry the errno's name (`ENOENT`, `EPERM`, …) instead. */
-export type ErrorCode =
-  | 'ADDON_LOAD'
-  | 'ARGUMENT'
-  | 'CONFIG'
-  | 'COMPILER_CRASHED'
-  | 'COMPILER_TIMEOUT'
-  | 'DEVICE_NOT_FOUND'
-  | 'FOREIGN_TABLE'
-  | 'HOST_NAMESPACE_FORBIDDEN'
-  | 'LINK_NOT_FOUND'
-  | 'MALFORMED_MESSAGE'
-  | 'NAMESPACE_NOT_FOUND'
-  | 'NOT_ATTACHED'
-  | 'NOT_SUPPORTED'
-  | 'POLICY'
-  | 'POLICY_NOT_PORTABLE'
-  | 'TIMEOUT'
-  | (string & {});
+/**
+ * Every stable code that tapwall itself gives, and what it means, in Markdown: the reference of error codes is made from it.
+ * Kernel errors carry the errno's name (`ENOENT`, `EPERM`, …) instead.
+ */
+export const ERROR_CODES = {
+  ADDON_LOAD: "the native addon isn't built, or a library is missing",
+  ARGUMENT: 'an argument makes no sense, such as a device that is no macvtap',
+  BUSY: 'the ruleset changed under every attempt to compare it; the agent tries again by itself',
+  COMPILER_CRASHED: 'libnftables ended its process over a policy; the message has its last words',
+  COMPILER_TIMEOUT: 'a policy took longer than ten seconds',
+  CONFIG: "mistakes in the configuration, or it can't be read",
+  DEVICE_NOT_FOUND: 'there is no such device in this network namespace',
+  FOREIGN_TABLE: 'there is a table `netdev tapwall` that tapwall has not made',
+  HOST_NAMESPACE_FORBIDDEN: '`TAPWALL_FORBID_HOST_NAMESPACE` is set, and no `--namespace` was given',
+  LINK_NOT_FOUND: "a rule names a link that isn't there",
+  MALFORMED_MESSAGE: "the kernel sent what tapwall can't read: a defect of tapwall",
+  NAMESPACE_NOT_FOUND: 'there is no such network namespace',
+  NOT_ATTACHED: 'nothing of tapwall is there to detach',
+  NOT_SUPPORTED:
+    "this can't be done here: the placement that is asked for, a device whose name isn't UTF-8, a listing",
+  OWNED_BY_OTHER:
+    'an agent runs in the network namespace, and its tables are its own: a second one ends, and `attach` and `detach` change nothing',
+  POLICY: "mistakes in a policy, or its file can't be read",
+  POLICY_NOT_PORTABLE: "the policy is right, but can't be given to each device on its own",
+  TIMEOUT: "the kernel's tables changed all the time while they were read",
+  UNKNOWN: "the agent's thread ended without a reason that it could tell",
+} as const satisfies Readonly<Record<string, string>>;
+
+/** One of {@link ERROR_CODES}, or the name of an errno. */
+export type ErrorCode = keyof typeof ERROR_CODES | (string & {});
 
 export interface TapwallErrorOptions {
   cause?: unknown;

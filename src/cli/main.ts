@@ -1,11 +1,7 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs';
-import { Command, CommanderError } from 'commander';
-import { EXIT, EXIT_HELP, reportError } from './output.js';
-
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-  version: string;
-};
+import { CommanderError } from 'commander';
+import { makeProgram } from './commands.js';
+import { EXIT, reportError } from './output.js';
 
 // A reader that goes away (`| head`) is no reason to die: an agent goes on, and other commands end by themselves.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -13,38 +9,9 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 let status: number = EXIT.success;
-const exit = (code: number) => {
+const program = await makeProgram((code) => {
   status = code;
-};
-
-const program = new Command('tapwall')
-  .description('A firewall for VMs on macvtap devices. ingress is to the VM, egress is from the VM.')
-  .version(version)
-  .showSuggestionAfterError()
-  .addHelpText('after', EXIT_HELP)
-  .exitOverride();
-
-type MakeCommand = (exit: (status: number) => void) => Command;
-
-/** A command's module brings its libraries along, so only the one that is asked for is loaded. */
-const commands: Record<string, () => Promise<MakeCommand>> = {
-  run: async () => (await import('./run.js')).runCommand,
-  attach: async () => (await import('./attach.js')).attachCommand,
-  release: async () => (await import('./release.js')).releaseCommand,
-  detach: async () => (await import('./detach.js')).detachCommand,
-  list: async () => (await import('./list.js')).listCommand,
-  counters: async () => (await import('./counters.js')).countersCommand,
-  check: async () => (await import('./check.js')).checkCommand,
-  compile: async () => (await import('./compile.js')).compileCommand,
-  doctor: async () => (await import('./doctor.js')).doctorCommand,
-  demo: async () => (await import('./demo.js')).demoCommand,
-};
-
-const asked = commands[process.argv[2] ?? ''];
-for (const load of asked ? [asked] : Object.values(commands)) {
-  const make = await load();
-  program.addCommand(make(exit).exitOverride());
-}
+}, process.argv[2]);
 
 try {
   await program.parseAsync();

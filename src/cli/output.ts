@@ -42,6 +42,11 @@ const EXIT_BY_CODE = new Map<string, number>([
   ['OWNED_BY_OTHER', EXIT.owned],
 ]);
 
+/** What the process ends with over an error of that code. */
+export function exitStatusOf(code: string): number {
+  return EXIT_BY_CODE.get(code) ?? EXIT.failure;
+}
+
 export function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
@@ -76,5 +81,5 @@ export function reportError(error: unknown, json: boolean): number {
     if (error.hint !== undefined) printError(`  ${error.hint}`);
     if (error.code === 'EPERM') printError('  Root, or CAP_NET_ADMIN and CAP_SYS_ADMIN, is needed.');
   }
-  return EXIT_BY_CODE.get(error.code) ?? EXIT.failure;
+  return exitStatusOf(error.code);
 }

@@ -25,7 +25,8 @@ export function checkPart<Schema extends z.ZodObject>(
 ): z.output<Schema> | undefined {
   const result = schema.safeParse(plain(part.value));
   if (result.success) return result.data;
-  const keys = Object.keys(schema.shape);
+  // A key for editors is of no help to a person.
+  const keys = Object.keys(schema.shape).filter((key) => !key.startsWith('$'));
   problems.push(...result.error.issues.flatMap((issue) => problemsOf(issue, part, keys, source)));
   return undefined;
 }

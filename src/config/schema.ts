@@ -1,241 +1,216 @@
 import { z } from 'zod';
-import { GUARD_ALIASES, GUARD_NAMES, guardsNamed, insteadOfAllowing } from '../policy/guard-name.js';
-import { flawInVariableName, flawInVariableValue } from '../policy/variable.js';
-import { readAddress } from './address.js';
-import type { Rate } from './configuration.js';
-import { fewestBytes, type GlobAlternative, literalText, parseGlob } from './glob.js';
-import { flawInInterfaceName, flawInNamePart, LONGEST_INTERFACE_NAME } from './interface-name.js';
-import { readInterval } from './interval.js';
-import { flawInDeviceMac, normaliseMac } from './mac-address.js';
-import { readRate } from './rate.js';
-import { nearest, quote } from './suggest.js';
-import { normaliseUuid } from './uuid.js';
+import { DEFAULT_GUARDS, GUARD_ALIASES, GUARD_NAMES } from '../policy/guard-name.js';
+import { DEFAULT_RECONCILE } from './interval.js';
+import {
+  address,
+  aliasGlob,
+  deviceGlob,
+  duration,
+  guard,
+  guestGlob,
+  interfaceName,
+  interfacePrefix,
+  interval,
+  mac,
+  path,
+  rate,
+  uuid,
+  variables,
+} from './text.js';
 
-/** Why a text is refused, and what to do about it. */
-interface Flaw {
-  message: string;
-  hint?: string | undefined;
-}
+/** nft's flags of a set, as far as a configuration may ask for them. */
+const setFlag = z.enum(['interval', 'timeout', 'dynamic', 'constant']);
 
-/** The longest alias the kernel keeps: IFALIASZ less the NUL. */
-const LONGEST_ALIAS = 255;
+/*
+ * The `meta` of a key is its entry in the reference, in the manual page and in an editor: npm run docs writes them.
+ * `title` names a kind of text; `default` is what holds where the key is left out, as one would write it.
+ */
 
-function textWith(examine: (text: string) => Flaw | undefined): z.ZodString {
-  return z.string().check((context) => {
-    const flaw = examine(context.value);
-    if (!flaw) return;
-    const { message, hint } = flaw;
-    context.issues.push({ code: 'custom', input: context.value, message, params: { hint } });
-  });
-}
-
-const interfacePrefix = textWith((text) => {
-  const bytes = Buffer.byteLength(text);
-  if (text === '') return { message: 'an empty prefix', hint: 'Name the devices, such as `macvtap`.' };
-  if (/[*?[\]{}]/.test(text)) {
-    const plain = text.replace(/[*?[\]{}].*$/s, '');
-    const hint = plain === '' ? 'Name the devices, such as `macvtap`.' : `Write ${quote(plain)}.`;
-    return { message: `a prefix is plain text and not a glob: ${quote(text)}`, hint };
-  }
-  const reason =
-    bytes > LONGEST_INTERFACE_NAME
-      ? `it has ${bytes} bytes, ${LONGEST_INTERFACE_NAME} is the most`
-      : flawInNamePart(text);
-  return reason === undefined
-    ? undefined
-    : { message: `no interface name can begin with ${quote(text)}: ${reason}` };
-});
-
-const interfaceName = textWith((text) => {
-  const reason = flawInInterfaceName(text);
-  return reason === undefined
-    ? undefined
-    : { message: `${quote(text)} cannot be the name of an interface: ${reason}` };
-});
-
-/** Why nothing that `alternative` matches can be an interface's name; undefined unless that is certain. */
-function flawInDeviceAlternative(alternative: GlobAlternative): string | undefined {
-  const literal = literalText(alternative);
-  if (literal !== undefined) return flawInInterfaceName(literal);
-  const bytes = fewestBytes(alternative);
-  if (bytes > LONGEST_INTERFACE_NAME)
-    return `it asks for ${bytes} bytes or more, ${LONGEST_INTERFACE_NAME} is the most`;
-  return (
-    alternative.map((part) => part.kind === 'literal' && flawInNamePart(part.text)).find(Boolean) || undefined
-  );
-}
-
-/** A glob that at least one of its alternatives lets match something. */
-function globWith(what: string, flawIn: (alternative: GlobAlternative) => string | undefined): z.ZodString {
-  return textWith((text) => {
-    const glob = parseGlob(text);
-    if ('flaw' in glob) return { message: `not a glob: ${glob.flaw}` };
-    const reasons = glob.alternatives.map(flawIn);
-    if (reasons.includes(undefined)) return undefined;
-    return { message: `this binding can never match: ${quote(text)} matches no ${what}: ${reasons[0]}` };
-  });
-}
-
-const deviceGlob = globWith('interface name', flawInDeviceAlternative);
-
-const aliasGlob = globWith('alias', (alternative) => {
-  const bytes = fewestBytes(alternative);
-  return bytes > LONGEST_ALIAS
-    ? `it asks for ${bytes} bytes or more, ${LONGEST_ALIAS} is the most`
-    : undefined;
-});
-
-/** libvirt takes nearly any text for a name; it is a file's name in its folders, though. */
-const guestGlob = globWith('name of a guest', (alternative) => {
-  const literal = literalText(alternative);
-  if (literal === '') return 'it is empty';
-  return literal?.includes('/') ? 'it has a slash' : undefined;
-});
-
-const uuid = textWith((text) =>
-  normaliseUuid(text) === undefined
-    ? {
-        message: `${quote(text)} is not a UUID`,
-        hint: 'Write it as `0d6e7c0a-3a4b-4a52-9d6c-0f4f5d8a1b2c`; virsh domuuid tells it.',
-      }
-    : undefined,
-);
-
-const mac = textWith((text) => {
-  const address = normaliseMac(text);
-  if (address === undefined) {
-    return { message: `${quote(text)} is not a MAC address`, hint: 'Write it as `52:54:00:aa:bb:cc`.' };
-  }
-  const reason = flawInDeviceMac(address);
-  return reason === undefined
-    ? undefined
-    : { message: `this binding can never match: no device has the address ${address}: ${reason}` };
-});
-
-const path = textWith((text) => {
-  if (text === '') return { message: 'an empty path' };
-  return text.includes('\0') ? { message: 'a path with a NUL' } : undefined;
-});
-
-const variables = z.record(
-  textWith((name) => {
-    const reason = flawInVariableName(name);
-    return reason === undefined ? undefined : { message: `${quote(name)} cannot be a variable: ${reason}` };
-  }),
-  z.union([
-    textWith((value) => {
-      const reason = flawInVariableValue(value);
-      return reason === undefined ? undefined : { message: `not a value for an nft variable: ${reason}` };
-    }),
-    z.int(),
-  ]),
-);
-
-const guard = textWith((text) => {
-  if (guardsNamed(text)) return undefined;
-  const instead = insteadOfAllowing(text);
-  if (instead !== undefined) {
-    return { message: `${quote(text)} is no guard of tapwall: its guards only take away`, hint: instead };
-  }
-  const names = [...GUARD_NAMES, ...GUARD_ALIASES.keys()];
-  const meant = nearest(text, names);
-  return {
-    message: `there is no guard ${quote(text)}`,
-    hint:
-      meant === undefined
-        ? `The guards are ${GUARD_NAMES.map(quote).join(', ')}.`
-        : `Did you mean ${quote(meant)}?`,
-  };
-});
-
-function rate(unit: Rate['unit']): z.ZodString {
-  return textWith((text) => {
-    const read = readRate(text, unit);
-    return 'flaw' in read ? { message: read.flaw, hint: read.hint } : undefined;
-  });
-}
-
-const address = textWith((text) => {
-  const read = readAddress(text);
-  return 'flaw' in read ? { message: read.flaw, hint: read.hint } : undefined;
-});
-
-/** nft reads at most eight digits, and the units in this order. */
-const duration = textWith((text) =>
-  /^(?=[0-9])(?:[0-9]{1,8}d)?(?:[0-9]{1,8}h)?(?:[0-9]{1,8}m)?(?:[0-9]{1,8}s)?(?:[0-9]{1,8}ms)?$/.test(text) &&
-  /[1-9]/.test(text)
-    ? undefined
-    : { message: `${quote(text)} is not a time`, hint: 'Write it as `10m` or `1d12h`.' },
-);
-
-const interval = textWith((text) => {
-  const read = readInterval(text);
-  return 'flaw' in read ? { message: read.flaw, hint: read.hint } : undefined;
-});
-
-/** The parts are checked one by one, so that a mistake in one hides no mistake in another. */
+/** The parts are checked one by one, so that a mistake in one hides no mistake in another; `whole-schema.ts` joins them. */
 export const topSchema = z.strictObject({
-  devices: z.unknown().optional(),
-  placement: z.enum(['auto', 'prefix', 'names', 'device', 'chain']).optional(),
-  unmatched: z.string().optional(),
-  egress: z.enum(['required', 'optional']).optional(),
-  owner: z.boolean().optional(),
-  reconcile: interval.optional(),
-  sets: z.record(z.string(), z.unknown()).optional(),
-  policies: z.record(z.string(), z.unknown()),
-  'domain-policies': z.array(z.string()).optional(),
-  bindings: z.array(z.unknown()),
+  $schema: z
+    .string()
+    .optional()
+    .meta({ description: 'Where an editor finds the JSON Schema of this file. tapwall itself ignores it.' }),
+  devices: z
+    .unknown()
+    .optional()
+    .meta({ description: 'Which devices are looked at, and on which names hooks stand in advance.' }),
+  placement: z.enum(['auto', 'prefix', 'names', 'device', 'chain']).optional().meta({
+    description:
+      'How hooks reach a device. `prefix` (Linux 6.17) and `names` (6.16): it is closed before its first frame. `device` (6.4) and `chain`: it is open until the agent has seen it. `auto`: the best that this kernel and this libnftables can do.',
+    default: 'auto',
+  }),
+  unmatched: z.string().optional().meta({
+    title: '`drop`, `accept` or the name of a policy',
+    description: 'What a device gets that no binding matches, once the agent has seen it.',
+    default: 'drop',
+  }),
+  egress: z.enum(['required', 'optional']).optional().meta({
+    description:
+      'Whether to warn of policies that lose their egress half, on a kernel without egress hooks (before 5.16).',
+    default: 'required',
+  }),
+  owner: z.boolean().optional().meta({
+    description:
+      'Whether the tables belong to the agent, so that no other program can change them while it runs (Linux 6.9).',
+    default: true,
+  }),
+  reconcile: interval.optional().meta({
+    title: 'interval, or `never`',
+    description:
+      'How often what the kernel holds is compared with what it should hold: from `1s` to `24h`, in `s`, `m` or `h`.',
+    default: DEFAULT_RECONCILE,
+    pattern: '^(never|[0-9]{1,6}[smh])$',
+  }),
+  sets: z
+    .record(z.string(), z.unknown())
+    .optional()
+    .meta({ description: 'Sets that the rules of all inline policies may look into, as `@NAME`.' }),
+  policies: z.record(z.string(), z.unknown()).meta({
+    description:
+      'The policies, by name: up to 63 letters, digits, `.`, `_` and `-`, the first a letter or digit; not `drop` or `accept`.',
+  }),
+  'domain-policies': z
+    .array(z.string().meta({ title: 'name of a policy' }))
+    .optional()
+    .meta({
+      description: "The policies that a guest's own definition (libvirt's domain XML) may ask for.",
+      default: [],
+    }),
+  bindings: z
+    .array(z.unknown())
+    .meta({ description: 'Which device gets which policy. The first that matches decides.' }),
 });
 
 export const devicesSchema = z.strictObject({
-  prefixes: z.array(interfacePrefix).min(1, 'no prefix: no device would ever be looked at').optional(),
-  names: z.array(z.string()).min(1, 'no name: leave the key out for those that libvirt gives').optional(),
+  prefixes: z
+    .array(interfacePrefix.meta({ title: 'text' }))
+    .min(1, 'no prefix: no device would ever be looked at')
+    .optional()
+    .meta({
+      description:
+        'How the names of the devices begin; macvtap devices with other names are not filtered. No globs.',
+      default: ['macvtap'],
+    }),
+  names: z
+    .array(z.string().meta({ title: 'pattern' }))
+    .min(1, 'no name: leave the key out for those that libvirt gives')
+    .optional()
+    .meta({
+      description:
+        'The names whose hooks stand in advance under placement `names`, at most 16,384. `{a,b}` stands for either text, `{0..99}` for each number. Without the key: each prefix with the numbers 0 to 8191.',
+    }),
 });
 
 /** The kernel makes room for as many at once. */
 const LARGEST_SET = 2 ** 24;
 
 export const namedSetSchema = z.strictObject({
-  type: z.string(),
+  type: z.string().meta({
+    title: 'data type of nft',
+    description:
+      'Of the elements: `ipv4_addr`, `ipv6_addr`, `ether_addr`, `inet_service`, `inet_proto`, `ether_type` or `mark`, or several with ` . ` between.',
+  }),
   /** Checked one by one where the type is known. */
-  elements: z.array(z.unknown()).optional(),
-  flags: z.array(z.enum(['interval', 'timeout', 'dynamic', 'constant'])).optional(),
-  timeout: duration.optional(),
+  elements: z
+    .array(z.unknown().meta({ title: 'value, prefix or range', type: ['string', 'integer'] }))
+    .optional()
+    .meta({ description: 'What is in it, as nft writes it.', default: [] }),
+  flags: z.array(setFlag).optional().meta({
+    description: 'As those of nft. `interval` and `timeout` are added where elements or `timeout` need them.',
+  }),
+  timeout: duration
+    .optional()
+    .meta({ title: 'time', description: 'How long an element stays: `30s`, `10m`, `1d12h`.' }),
   size: z
     .int()
     .min(1, 'a size is at least 1')
     .max(LARGEST_SET, `a size is at most ${LARGEST_SET}`)
-    .optional(),
+    .optional()
+    .meta({ description: 'How many elements it can hold, from 1 to 16,777,216.' }),
 });
 
 export const policySchema = z.strictObject({
-  file: path.optional(),
-  ingress: z.string().optional(),
-  egress: z.string().optional(),
-  default: z.enum(['accept', 'drop']).optional(),
-  variables: variables.optional(),
-  guards: z.array(guard).optional(),
+  file: path.optional().meta({
+    title: 'path',
+    description:
+      'A complete nft file that hooks `$intf`, in place of `ingress`, `egress` and `default`; relative to the folder of the configuration.',
+  }),
+  ingress: z
+    .string()
+    .optional()
+    .meta({ title: 'nft rules', description: 'Rules for what goes to the VM, one to a line.' }),
+  egress: z
+    .string()
+    .optional()
+    .meta({ title: 'nft rules', description: 'Rules for what comes from the VM, one to a line.' }),
+  default: z.enum(['accept', 'drop']).optional().meta({
+    description: 'What becomes of a frame that no rule decides, in both directions. Not with `file`.',
+    default: 'drop',
+  }),
+  variables: variables
+    .optional()
+    .meta({ description: 'Values for `$name` in the rules or the file, as those of nft -D.' }),
+  guards: z
+    .array(guard.meta({ title: 'guard', enum: [...GUARD_NAMES, ...GUARD_ALIASES.keys()] }))
+    .optional()
+    .meta({
+      description: `What no rule can undo. Without the key an inline policy has \`${DEFAULT_GUARDS.join('`, `')}\`, and a file none.`,
+    }),
   /** Checked as a part of its own. */
-  limits: z.unknown().optional(),
+  limits: z.unknown().optional().meta({
+    description: 'The most of each kind of traffic, for each VM; what is over the rate is dropped.',
+  }),
 });
 
 export const limitsSchema = z.strictObject({
-  broadcast: rate('packets').optional(),
-  'ingress-packets': rate('packets').optional(),
-  'ingress-bytes': rate('bytes').optional(),
-  'egress-packets': rate('packets').optional(),
-  'egress-bytes': rate('bytes').optional(),
+  broadcast: rate('packets')
+    .optional()
+    .meta({ title: 'packet rate', description: 'Frames from the VM to broadcast and multicast addresses.' }),
+  'ingress-packets': rate('packets').optional().meta({
+    title: 'packet rate',
+    description: 'What goes to the VM: `100/second`, `500/minute burst 50 packets`.',
+  }),
+  'ingress-bytes': rate('bytes')
+    .optional()
+    .meta({ title: 'byte rate', description: 'What goes to the VM: `10 mbytes/second burst 2 mbytes`.' }),
+  'egress-packets': rate('packets')
+    .optional()
+    .meta({ title: 'packet rate', description: 'What comes from the VM.' }),
+  'egress-bytes': rate('bytes')
+    .optional()
+    .meta({ title: 'byte rate', description: 'What comes from the VM.' }),
 });
 
 export const bindingSchema = z.strictObject({
-  device: deviceGlob.optional(),
-  parent: interfaceName.optional(),
-  mac: mac.optional(),
-  alias: aliasGlob.optional(),
-  guest: guestGlob.optional(),
-  uuid: uuid.optional(),
-  addresses: z.array(address).optional(),
-  policy: z.string(),
+  device: deviceGlob.optional().meta({ title: 'glob', description: "The device's name, as it is now." }),
+  parent: interfaceName
+    .optional()
+    .meta({ title: 'name', description: 'The link the device stands on; the whole name, no glob.' }),
+  mac: mac.optional().meta({
+    title: 'MAC address',
+    description:
+      "The MAC the device had when it was first seen. It is also the VM's assigned MAC, with which guards compare.",
+    pattern: '^[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}$',
+  }),
+  alias: aliasGlob
+    .optional()
+    .meta({ title: 'glob', description: "The device's alias. A device without one does not match." }),
+  guest: guestGlob.optional().meta({
+    title: 'glob',
+    description:
+      'The name of the guest, as the libvirt hook told it. A device of which nothing was told does not match.',
+  }),
+  uuid: uuid.optional().meta({ title: 'UUID', description: "The guest's UUID, told as `guest` is." }),
+  addresses: z
+    .array(address.meta({ title: 'address or prefix' }))
+    .optional()
+    .meta({
+      description:
+        'What the VM may call its own: IPv4 and IPv6. The guards `ip4`, `ip6`, `arp-ip` and `nd` compare with them.',
+    }),
+  policy: z.string().meta({ title: 'name of a policy', description: 'What the device gets.' }),
 });
 
 /**
