@@ -1,6 +1,6 @@
 import { TapwallError } from '../error.js';
 import type { NetlinkSocket } from '../kernel/socket.js';
-import { isKernelError } from '../netlink/error.js';
+import { isKernelError, isUncertain } from '../netlink/error.js';
 import {
   encodeTransaction,
   type Segment,
@@ -56,7 +56,7 @@ export class Committer {
     this.#generation = generation;
   }
 
-  /** Sends what should have gone in front of a transaction, if none came. */
+  /** Sends what should have gone in front of a transaction by itself, if none came. */
   end(): void {
     if (this.#first.length > 0) this.#send([]);
     this.#generation = undefined;
@@ -142,8 +142,9 @@ export class Committer {
       this.transact(segments);
       return undefined;
     } catch (error) {
-      // That the ruleset has changed meanwhile says nothing of a step.
-      if (error instanceof TapwallError && !isStale(error)) return error;
+      // That the ruleset has changed meanwhile says nothing of a step, nor does a system call that failed; and after
+      // that nobody knows what is in force.
+      if (error instanceof TapwallError && !isStale(error) && !isUncertain(error)) return error;
       throw error;
     }
   }

@@ -1,12 +1,13 @@
 import { TapwallError } from '../error.js';
 import type { NetlinkSocket } from '../kernel/socket.js';
 import type { Link } from '../links/link.js';
+import { isUncertain } from '../netlink/error.js';
 import type { HookDevice } from '../nftables/chain.js';
 import { NF_NETDEV_INGRESS } from '../nftables/constants.js';
 import { encodeSegment, type Segment } from '../nftables/transaction.js';
 import { detachSegment } from '../program/attach.js';
 import { SHARED_TABLE } from '../program/blueprint.js';
-import { type Change, deleteBase, planChange, sharedSegment } from '../program/change.js';
+import { type Change, deleteBase, hasStrangers, planChange, sharedSegment } from '../program/change.js';
 import type { Contents } from '../program/contents.js';
 import {
   createBase,
@@ -70,12 +71,21 @@ export class Door {
 
   /**
    * @param links the macvtap devices that are there.
-   * @param reference says what a table should hold that is there; without it the digests in the table are believed.
+   * @param reference says what a table should hold that is there.
+   * @param deep whether it is asked; otherwise the digests in the table are believed, unless something is there that
+   *   has none and is none of the plan's: rules that no digest shows may lead to it.
    * @throws TapwallError FOREIGN_TABLE when somebody else's table has the name.
    */
-  read(plan: Plan, links: readonly Link[], reference?: () => Contents | undefined): DoorState {
-    const shared = readShared(this.#netfilter, { deep: reference !== undefined });
-    const wanted = shared && reference?.();
+  read(
+    plan: Plan,
+    links: readonly Link[],
+    reference: () => Contents | undefined = () => undefined,
+    deep = false,
+  ): DoorState {
+    let shared = readShared(this.#netfilter, { deep });
+    const distrusts = deep || (shared !== undefined && hasStrangers(shared.inventory, plan.blueprint));
+    if (distrusts && !deep) shared = readShared(this.#netfilter, { deep: true });
+    const wanted = shared && distrusts ? reference() : undefined;
     if (shared?.contents && wanted) distrust(shared.inventory, shared.contents, wanted);
     const state = planDoor(plan, shared, links);
     const emptied = new Set(state.change.emptied);
@@ -111,7 +121,8 @@ export class Door {
     try {
       this.#committer.transact([...now, ...change, ...steps.flatMap(({ segments }) => segments)]);
     } catch (error) {
-      if (!(error instanceof TapwallError) || steps.length === 0 || isStale(error)) throw error;
+      if (!(error instanceof TapwallError) || steps.length === 0 || isStale(error) || isUncertain(error))
+        throw error;
       // It may be one device's own tables that are refused; that must not hold the rest.
       this.#committer.transact([...now, ...change]);
       this.#committer.transact(late);
@@ -135,6 +146,11 @@ export class Door {
   #createBases(plan: Plan, created: readonly StandingBase[], meanwhile: Meanwhile): void {
     for (const base of created) this.#committer.transact(baseSegments(plan, base, meanwhile));
   }
+}
+
+/** Whether putting it in place moves hooks. */
+export function movesHooks({ created, removed, forgotten }: DoorState): boolean {
+  return created.length > 0 || removed.length > 0 || forgotten.length > 0;
 }
 
 /** Leaves out the elements of sets that are made anew, which have none yet, and of those that go with all they have. */
@@ -186,10 +202,14 @@ function yieldSegments({ removed }: DoorState): Segment[] {
   return names.length === 0 ? [] : [encodeSegment(names.map(yieldBase))];
 }
 
-/** Takes away what hooked devices that hang on other chains by now. Until then frames pass both. */
+/**
+ * Takes away what hooked devices that hang on other chains by now, which until then frames pass both, and what
+ * somebody else has put there.
+ */
 function removalSegments(plan: Plan, state: DoorState): Segment[] {
   const names = state.removed.map(({ name }) => name).filter((name) => !isRemade(plan, state, name));
-  return names.length === 0 ? [] : [sharedSegment(names.flatMap(deleteBase))];
+  const messages = [...names.flatMap(deleteBase), ...state.change.afterwards];
+  return messages.length === 0 ? [] : [sharedSegment(messages)];
 }
 
 /** Whether a chain of that name is made again: as one that stands, or with the hooks of single devices. */

@@ -2,6 +2,7 @@ import { matchBinding } from '../config/binding.js';
 import type { Binding } from '../config/configuration.js';
 import { TapwallError } from '../error.js';
 import type { Link } from '../links/link.js';
+import { isPassing, isUncertain } from '../netlink/error.js';
 import { NO_ADMISSION } from '../program/admission.js';
 import { type Meanwhile, moreChain } from '../program/hook.js';
 import type { Attachment } from './attachment.js';
@@ -34,6 +35,7 @@ export class Keeper {
   readonly roster = new Roster();
   readonly #herald: Herald;
   readonly #links: HostLinks;
+  #isTroubled = false;
 
   constructor(plan: Plan, parts: { committer: Committer; herald: Herald; links: HostLinks }) {
     this.plan = plan;
@@ -60,6 +62,13 @@ export class Keeper {
     }
     device.link = link;
     return device;
+  }
+
+  /** Whether a device was left with less than it should have for a reason that may be gone by now. */
+  takeTroubled(): boolean {
+    const was = this.#isTroubled;
+    this.#isTroubled = false;
+    return was;
   }
 
   covers({ name }: Link): boolean {
@@ -168,6 +177,7 @@ export class Keeper {
     for (const { step, error, replaced, had } of outcomes) {
       const { device, target } = step;
       if (error) {
+        if (isPassing(error)) this.#isTroubled = true;
         if (!this.#links.hasName(device.link)) {
           // Not a failure; and whatever comes next, this policy has not been tried.
           device.policy = undefined;
@@ -234,7 +244,7 @@ export class Keeper {
       const [outcome] = this.committer.commit([step]);
       return outcome?.error === undefined;
     } catch (error) {
-      if (error instanceof TapwallError) return false;
+      if (error instanceof TapwallError && !isUncertain(error)) return false;
       throw error;
     }
   }

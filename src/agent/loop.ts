@@ -96,11 +96,28 @@ export class AgentLoop {
    */
   step(timeoutMs: number): boolean {
     const { kernel, wakerFd } = this.#options;
-    const { watch } = this.#channel;
-    const { sockets, woken } = kernel.wait([this.#events.socket, watch.socket], wakerFd, timeoutMs);
+    const waitMs = Math.ceil(Math.min(timeoutMs, this.#schedule.untilDue));
+    const { sockets, woken } = kernel.wait(
+      [this.#events.socket, this.#channel.watch.socket],
+      wakerFd,
+      waitMs,
+    );
     this.#herald.wake();
+    try {
+      this.#handleAll(sockets);
+    } catch (error) {
+      if (!(error instanceof TapwallError) || error.code === 'OWNED_BY_OTHER') throw error;
+      // Nobody knows what was lost, or is in force.
+      this.#herald.warn(`something failed; reading everything again: ${error.message}`);
+      this.#mend(AMISS);
+    }
+    return woken;
+  }
+
+  /** @param sockets which of them have something to read: link events, and what others change. */
+  #handleAll(sockets: readonly boolean[]): void {
     this.#links.forgetParents();
-    const foreign = sockets[1] ? watch.drain() : undefined;
+    const foreign = sockets[1] ? this.#channel.watch.drain() : undefined;
     const isKnown = foreign !== undefined && foreign.tables.size > 0;
     // First: devices cannot join what somebody else has taken away.
     if (isKnown) this.#mend(AMISS, foreign);
@@ -108,7 +125,6 @@ export class AgentLoop {
     // What was lost may have been about anything, and mostly was about nothing of the agent's.
     if (foreign && !isKnown) this.#mend(AMISS, foreign);
     if (this.#schedule.isDue) this.#mend(this.#schedule.isFailing ? AMISS : ROUTINE);
-    return woken;
   }
 
   /**
@@ -124,7 +140,7 @@ export class AgentLoop {
     } catch (error) {
       this.#putInForce(before);
       // What was read went by the other plan.
-      this.#reconcile(IN_USE);
+      this.#mend(IN_USE);
       throw error;
     }
     for (const message of plan.warnings) this.#herald.warn(message);
@@ -173,7 +189,8 @@ export class AgentLoop {
     this.#schedule.begin();
     const wasFailing = this.#schedule.isFailing;
     const { transactions, foreign } = this.#reconciler.run(this.#channel, round, known);
-    this.#schedule.end();
+    if (this.#keeper.takeTroubled()) this.#schedule.fail();
+    else this.#schedule.end();
     // At a start and a reload nobody can tell what was somebody else's doing.
     if (transactions === 0 || round === FIRST || round === IN_USE) return;
     if (foreign || round === ROUTINE || wasFailing) this.#herald.repaired(foreign, transactions);
@@ -260,6 +277,7 @@ export class AgentLoop {
     const foreign = refused ? this.#channel.watch.drain() : undefined;
     if (!refused || !(foreign || this.#schedule.isFailing)) {
       this.#keeper.conclude(outcomes);
+      if (this.#keeper.takeTroubled()) this.#schedule.fail();
       return;
     }
     // Not the devices' fault: what they were to join was changed under them, or has still to be put right.

@@ -12,7 +12,7 @@ import { type Attachment, attachmentsIn, readTables } from './attachment.js';
 import type { Channel } from './channel.js';
 import { isStale } from './committer.js';
 import { adoptMembers, adoptTables, type Device, isRefused, newDevice } from './device.js';
-import type { DoorState } from './door.js';
+import { type DoorState, movesHooks } from './door.js';
 import type { Herald } from './herald.js';
 import type { HostLinks } from './host-links.js';
 import type { Keeper } from './keeper.js';
@@ -100,7 +100,7 @@ export class Reconciler {
     const links = this.#links.indexes(plan.blueprint.links);
     const { meanwhile, retries, deep } = round;
     const reference = () => this.#reference.contents(plan.blueprint, links);
-    const state = door.read(plan, macvtaps, deep ? reference : undefined);
+    const state = door.read(plan, macvtaps, reference, deep);
     const attachments = new Map(attachmentsIn(tables).map((one) => [one.index, one]));
     const own = new OwnTables(netfilter, deep ? [...attachments.values()] : []);
     if (readGeneration(netfilter) !== generation) return false;
@@ -114,6 +114,10 @@ export class Reconciler {
     try {
       const devices = [...this.#keeper.devices.values()];
       const steps = this.#keeper.steps(devices, { verified: retries, meanwhile });
+      // No hook comes or goes in a transaction that takes a table over (EINVAL, EOPNOTSUPP: __NFT_TABLE_F_UPDATE in
+      // nf_tables_addchain() and nft_delchain_hook()).
+      const moves = movesHooks(state) || steps.some((step) => step.movesHooks);
+      if (claim.segment && moves) committer.end();
       door.put(plan, state, { steps, links, meanwhile }, (outcomes) => this.#keeper.conclude(outcomes));
       for (const index of stale) {
         const device = gone.find(({ link }) => link.index === index);

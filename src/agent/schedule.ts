@@ -3,8 +3,11 @@
  * however many devices there are.
  */
 const SHARE = 100;
-/** The first pause after a round that failed, in milliseconds. It doubles with each that follows, up to the longest. */
-const FIRST_PAUSE_MS = 1_000;
+/**
+ * The first pause after a round that failed, in milliseconds. It doubles with each that follows, up to the longest. Most
+ * of what fails is over in no time (a signal, no memory at the moment), and meanwhile new devices are closed or open.
+ */
+const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 60_000;
 
 /** When everything is compared that no event has asked for. */
@@ -29,6 +32,11 @@ export class Schedule {
 
   get isDue(): boolean {
     return this.#now() >= this.#dueAt;
+  }
+
+  /** Milliseconds until it is; infinite when nothing is planned. */
+  get untilDue(): number {
+    return Math.max(0, this.#dueAt - this.#now());
   }
 
   /** Whether the last round has come to nothing. */

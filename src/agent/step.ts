@@ -23,6 +23,8 @@ export interface Step {
    * (EEXIST, nft_chain_update() of net/netfilter/nf_tables_api.c).
    */
   late: Segment[];
+  /** Whether hooks come or go with it. */
+  readonly movesHooks: boolean;
   /** Notes what is in force with the first transaction, and with the next one. */
   apply(): void;
   applyLate(): void;
@@ -94,6 +96,10 @@ class PlannedStep implements Step {
     this.late = late.flatMap((move) => move.segments);
     this.#now = now;
     this.#late = late;
+  }
+
+  get movesHooks(): boolean {
+    return this.#now.length > 0 || this.#late.length > 0;
   }
 
   apply(): void {

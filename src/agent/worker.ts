@@ -43,9 +43,7 @@ function run({ plan, namespacePath, wakerFd, steps, commands }: WorkerStart): vo
   });
   const count = new Int32Array(steps);
   for (;;) {
-    const woken = loop.step(MAXIMUM_WAIT_MS);
-    Atomics.add(count, 0, 1);
-    if (!woken) continue;
+    if (!stepped(loop, count)) continue;
     for (let next = receiveMessageOnPort(commands); next; next = receiveMessageOnPort(commands)) {
       const message = next.message as WorkerCommand;
       if (message.command === 'reload') {
@@ -63,6 +61,28 @@ function run({ plan, namespacePath, wakerFd, steps, commands }: WorkerStart): vo
       commands.close();
       return;
     }
+  }
+}
+
+/** How often the wait may fail in a row: for a minute. */
+const MOST_FAILED_WAITS = 600;
+const PAUSE_MS = 100;
+let failedWaits = 0;
+
+/**
+ * A wait that fails has waited for nothing, and is begun again; the filters are in force meanwhile.
+ * @param count tells that the thread lives.
+ */
+function stepped(loop: AgentLoop, count: Int32Array): boolean {
+  try {
+    const woken = loop.step(MAXIMUM_WAIT_MS);
+    Atomics.add(count, 0, 1);
+    failedWaits = 0;
+    return woken;
+  } catch (error) {
+    if (!(error instanceof Error && 'syscall' in error) || ++failedWaits > MOST_FAILED_WAITS) throw error;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MS);
+    return false;
   }
 }
 

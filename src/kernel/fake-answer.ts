@@ -66,8 +66,10 @@ export function tooLong(attribute: number): Refusal {
   return new Refusal('ERANGE', attribute, { text: 'Attribute failed policy validation' });
 }
 
+export type SystemErrorCode = 'EBADF' | 'EINTR' | 'ENOBUFS' | 'ENOMEM';
+
 /** The error of a system call, as the addon throws it. */
-export function systemError(code: 'EBADF' | 'ENOBUFS', syscall: string, words: string): Error {
+export function systemError(code: SystemErrorCode, syscall: string, words: string): Error {
   return Object.assign(new Error(`${code}: ${words}, ${syscall}`), {
     code,
     errno: constants.errno[code],

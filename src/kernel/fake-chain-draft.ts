@@ -43,6 +43,8 @@ export interface DraftTables {
   changed: boolean;
   /** A table that may be changed. @throws Refusal ENOENT */
   table(family: number, name: string): TableState;
+  /** Whether the transaction changes the table's flags: no hook comes or goes in it then (__NFT_TABLE_F_UPDATE). */
+  isUpdated(table: TableState): boolean;
 }
 
 /** Chains and rules in one transaction of the fake kernel. */
@@ -70,6 +72,7 @@ export class ChainDraft {
       const { id: _, hook, ...kept } = chain;
       const added: Chain = { ...kept, handle: ++state.lastHandle };
       if (hook) {
+        if (this.#draft.isUpdated(state)) throw new Refusal('EINVAL');
         const { device: _device, ...placed } = hook;
         added.hook = { ...placed, devices: this.#hookable(hookDevices(hook)) };
         added.flags = (chain.flags ?? 0) | nft.NFT_CHAIN_BASE;
@@ -87,6 +90,7 @@ export class ChainDraft {
       if (!updated || hook.number !== updated.number || hook.priority !== updated.priority) {
         throw new Refusal('EOPNOTSUPP');
       }
+      if (this.#draft.isUpdated(table)) throw new Refusal('EOPNOTSUPP', nft.NFTA_CHAIN_NAME);
       const known = updated.devices ?? [];
       const more = this.#hookable(hookDevices(hook)).filter(
         (one) => !known.some((other) => sameDevice(one, other)) || this.#isAdded(table, one),
@@ -139,6 +143,7 @@ export class ChainDraft {
   #removeDevices(table: TableState, state: ChainState, leaving: HookDevice[]): void {
     const { hook, name } = state.chain;
     const known = hook?.devices ?? [];
+    if (this.#draft.isUpdated(table)) throw new Refusal('EOPNOTSUPP');
     for (const one of leaving) {
       // What the transaction itself has added is in the chain only when it is in force (nft_delchain_hook()).
       const there = known.some((other) => sameDevice(one, other)) && !this.#isAdded(table, one, name);

@@ -48,6 +48,7 @@ export class Draft implements DraftTables {
   /** The port of the socket that sends the transaction. */
   readonly port: number;
   readonly #owned = new Set<TableState>();
+  readonly #updated = new Set<string>();
   readonly #chains = new ChainDraft(this);
   /** Names of sets by the number that the transaction gave them. */
   readonly #setIds = new Map<number, string>();
@@ -174,7 +175,12 @@ export class Draft implements DraftTables {
     const copy = { ...copyTable(state), table: { ...state.table, flags, ...owner } };
     this.tables.set(key, copy);
     this.#owned.add(copy);
+    this.#updated.add(key);
     this.changed = true;
+  }
+
+  isUpdated({ family, table: { name } }: TableState): boolean {
+    return this.#updated.has(tableKey(family, name));
   }
 
   /** Without a name or handle every table of the family goes, and without a family every table. */

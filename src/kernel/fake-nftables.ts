@@ -57,6 +57,8 @@ export class FakeNftables {
   readonly listeners = new Set<FakeSocket>();
   /** What the next transactions are refused with, whatever is in them. */
   readonly injected: Refusal[] = [];
+  /** How the system calls of the next transactions fail, and whether these come into force all the same. */
+  readonly failures: { error: Error; isInForce: boolean }[] = [];
   #tables: Tables = new Map();
   /** A new namespace begins with 1. */
   #generation = 1;
@@ -101,7 +103,14 @@ export class FakeNftables {
    * errors are told, and acknowledges also what went well in a batch that fails. Without its end, or with any error,
    * nothing of it comes into force.
    */
-  transact([begin, ...rest]: readonly Message[], portId: number): Uint8Array[] {
+  transact(messages: readonly Message[], portId: number): Uint8Array[] {
+    const failure = this.failures.shift();
+    if (!failure) return this.#transact(messages, portId);
+    if (failure.isInForce) this.#transact(messages, portId);
+    throw failure.error;
+  }
+
+  #transact([begin, ...rest]: readonly Message[], portId: number): Uint8Array[] {
     if (!begin) return [];
     const end = rest.findIndex(({ type }) => type === NFNL_MSG_BATCH_END);
     const requests = end < 0 ? rest : rest.slice(0, end);

@@ -4,7 +4,7 @@ import type { Link } from '../links/link.js';
 import { NETLINK_NETFILTER, NETLINK_ROUTE } from '../netlink/constants.js';
 import type { HookDevice } from '../nftables/chain.js';
 import { NFNLGRP_NFTABLES } from '../nftables/constants.js';
-import { Refusal, systemError } from './fake-answer.js';
+import { Refusal, type SystemErrorCode, systemError } from './fake-answer.js';
 import { type FakeLinkChanges, type FakeLinkOptions, FakeLinks } from './fake-links.js';
 import { FakeNftables, type FakeRefusal, type FakeTransaction, type Journal } from './fake-nftables.js';
 import { FakeSocket, type Subsystem } from './fake-socket.js';
@@ -152,6 +152,15 @@ export class FakeKernel implements Kernel {
     }
     const { injected } = this.#namespace(namespace).nftables;
     injected.push(new Refusal(errno, undefined, { text: message }));
+  }
+
+  /**
+   * Lets a system call of the next transaction of a namespace fail. Called again, it is for the one after.
+   * @param call `sendto`: the transaction never came to the kernel; `recvmsg`: it did, and what it came to got lost.
+   */
+  failNext(call: 'sendto' | 'recvmsg', code: SystemErrorCode, namespace?: NamespaceHandle): void {
+    const error = systemError(code, call, 'as was asked for');
+    this.#namespace(namespace).nftables.failures.push({ error, isInForce: call === 'recvmsg' });
   }
 
   /** Called after each transaction that came into force: for what happens in the middle. */

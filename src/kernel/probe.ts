@@ -1,7 +1,7 @@
 import { findLink } from '../links/query.js';
 import { newLink } from '../links/request.js';
 import { NETLINK_NETFILTER, NETLINK_ROUTE, NLM_F_CREATE } from '../netlink/constants.js';
-import { isKernelError } from '../netlink/error.js';
+import { isKernelError, isPassing } from '../netlink/error.js';
 import { encodeBatch, type Operation } from '../nftables/batch.js';
 import { chainSchema, type HookDevice } from '../nftables/chain.js';
 import {
@@ -94,8 +94,8 @@ function works(kernel: Kernel, attempt: (probe: Probe) => boolean | undefined): 
   try {
     return attempt(probe) !== false;
   } catch (error) {
-    // A missing permission is not a missing feature.
-    if (!isKernelError(error) || isKernelError(error, 'EPERM', 'EACCES')) throw error;
+    // A missing permission is not a missing feature, nor is missing memory: less would be filtered for good.
+    if (!isKernelError(error) || isKernelError(error, 'EPERM', 'EACCES') || isPassing(error)) throw error;
     return false;
   } finally {
     probe.close();
@@ -128,7 +128,8 @@ export function probeEgress(kernel: Kernel): boolean {
 
 /**
  * Tries each feature in throw-away namespaces.
- * @throws KernelError EPERM without the right to make network namespaces or to use nf_tables in one.
+ * @throws KernelError EPERM without the right to make network namespaces or to use nf_tables in one, and others when a
+ *   system call fails: that says nothing of a feature.
  */
 export function probeKernel(kernel: Kernel): KernelCapabilities {
   return {

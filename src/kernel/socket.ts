@@ -71,7 +71,7 @@ export class NetlinkSocket {
     }
     if (!acknowledged && answers.length === 0) {
       const extendedAck = { message: 'no answer came' };
-      throw new KernelError(label, { errno: constants.errno.EPROTO, sequence, extendedAck });
+      throw new KernelError(label, { errno: constants.errno.EPROTO, sequence: 0, extendedAck });
     }
     return answers;
   }

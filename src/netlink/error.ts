@@ -24,7 +24,7 @@ export class KernelError extends TapwallError {
   readonly errno: number;
   /** What was asked, for people: `NEWCHAIN filterin`. */
   readonly operation: string;
-  /** The sequence number of the request; 0 when the error came from the system call itself. */
+  /** The sequence number of the request; 0 when no answer to it came, or the error is that of the system call. */
   readonly sequence: number;
   /** The kernel's extended acknowledgement; empty when it gave none. */
   readonly extendedAck: ExtendedAck;
@@ -62,4 +62,21 @@ export class KernelError extends TapwallError {
 /** True for a kernel error with one of these errno names. */
 export function isKernelError(error: unknown, ...codes: string[]): error is KernelError {
   return error instanceof KernelError && (codes.length === 0 || codes.includes(error.code));
+}
+
+/** What the kernel answers when it has no memory at the moment. */
+const PASSING = ['ENOMEM', 'ENOBUFS', 'EAGAIN', 'EINTR'];
+
+/**
+ * True when there is no answer to what was asked, or none that can be read: it may have been carried out or not, and
+ * nobody knows. A message that is too long for any socket is the one that was never sent.
+ */
+export function isUncertain(error: unknown): error is TapwallError {
+  if (error instanceof KernelError) return error.sequence === 0 && error.code !== 'EMSGSIZE';
+  return error instanceof TapwallError && error.code === 'MALFORMED_MESSAGE';
+}
+
+/** True for an error that says nothing of what was asked, and may be gone a moment later. */
+export function isPassing(error: unknown): error is TapwallError {
+  return isUncertain(error) || isKernelError(error, ...PASSING);
 }

@@ -99,7 +99,7 @@ export function checkBatch(batch: Batch, reply: Uint8Array): void {
   if (!acknowledged) {
     throw new KernelError(labelOf(batch, last), {
       errno: constants.errno.EPROTO,
-      sequence: last,
+      sequence: 0,
       extendedAck: { message: 'no acknowledgement came' },
     });
   }

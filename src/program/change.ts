@@ -5,9 +5,11 @@ import {
   NFT_MSG_DELCHAIN,
   NFT_MSG_DELRULE,
   NFT_MSG_DELSET,
+  NFT_MSG_DELSETELEM,
   NFT_MSG_NEWTABLE,
   NFTA_CHAIN_NAME,
   NFTA_RULE_CHAIN,
+  NFTA_SET_ELEM_LIST_SET,
   NFTA_SET_NAME,
   NFTA_TABLE_NAME,
   NFTA_TABLE_USERDATA,
@@ -15,7 +17,7 @@ import {
 import type { Segment } from '../nftables/transaction.js';
 import { fill } from './attach.js';
 import { type Blueprint, SHARED_TABLE } from './blueprint.js';
-import { type Inventory, inventoryOf } from './inventory.js';
+import { type Inventory, inventoryOf, NO_RULES } from './inventory.js';
 import { layOut } from './layout.js';
 import { ownTable } from './ownership.js';
 import type { ProgramMessage } from './program.js';
@@ -27,6 +29,11 @@ export interface Change {
   messages: ProgramMessage[];
   /** Sets that go, or are made anew: they lose the elements of devices. */
   emptied: string[];
+  /**
+   * Takes away what somebody else has put into the table, and what nothing leads to when all else is in force; before,
+   * a rule of theirs may.
+   */
+  afterwards: ProgramMessage[];
 }
 
 const table: TemplateAttribute = leaf(NFTA_TABLE_NAME, cString(SHARED_TABLE));
@@ -52,6 +59,11 @@ function deleteSet(set: string): ProgramMessage {
   return aboutShared(NFT_MSG_DELSET, `DELSET ${set}`, leaf(NFTA_SET_NAME, cString(set)));
 }
 
+/** Without elements it is about all of them (nf_tables_delsetelem()). */
+function emptySet(set: string): ProgramMessage {
+  return aboutShared(NFT_MSG_DELSETELEM, `DELSETELEM of ${set}`, leaf(NFTA_SET_ELEM_LIST_SET, cString(set)));
+}
+
 /** Empties a base chain and takes it away. */
 export function deleteBase(chain: string): ProgramMessage[] {
   return [deleteRules(chain), deleteChain(chain)];
@@ -64,7 +76,7 @@ export function deleteBase(chain: string): ProgramMessage[] {
  * @param ownership whose a table is to be that is made.
  */
 export function planChange(
-  installed: Pick<Inventory, 'sets' | 'chains'> | undefined,
+  installed: Objects | undefined,
   blueprint: Blueprint,
   ownership: Ownership = 'none',
 ): Change {
@@ -82,12 +94,16 @@ export function planChange(
       before.chains.get(name) !== wanted.chains.get(name) ||
       uses.some((set) => differing.has(set)),
   );
-  const goneChains = [...before.chains.keys()].filter((name) => !wanted.chains.has(name));
+  const { chains: strangeChains, sets: strangeSets } = strangersIn(before, wanted);
+  const goneChains = [...before.chains.keys()].filter(
+    (name) => !wanted.chains.has(name) && !strangeChains.includes(name),
+  );
   const refilled = chains.filter(({ name }) => before.chains.has(name));
   const messages: ProgramMessage[] = [];
   if (!installed) messages.push(newTable(blueprint.userdata, ownership));
   messages.push(
-    ...[...goneChains, ...refilled.map(({ name }) => name)].map(deleteRules),
+    ...[...strangeChains, ...goneChains, ...refilled.map(({ name }) => name)].map(deleteRules),
+    ...strangeSets.map(emptySet),
     ...lostSets.map(deleteSet),
     ...goneChains.map(deleteChain),
     ...sets.map(({ create }) => create),
@@ -97,7 +113,25 @@ export function planChange(
     ...chains.flatMap(({ elements }) => elements),
     ...chains.flatMap(({ rules }) => rules),
   );
-  return { messages, emptied: [...differing] };
+  const afterwards = [...strangeChains.map(deleteChain), ...strangeSets.map(deleteSet)];
+  return { messages, emptied: [...differing], afterwards };
+}
+
+type Objects = Pick<Inventory, 'sets' | 'chains'>;
+
+/** What is not wanted and has no digest: what tapwall has put there has one, but for a chain without rules. */
+function strangersIn(before: Objects, wanted: Objects): { chains: string[]; sets: string[] } {
+  const strange = (objects: Objects['sets'], known: Objects['sets']) =>
+    [...objects]
+      .filter(([name, digest]) => !known.has(name) && (digest === undefined || digest === NO_RULES))
+      .map(([name]) => name);
+  return { chains: strange(before.chains, wanted.chains), sets: strange(before.sets, wanted.sets) };
+}
+
+/** Whether somebody else may have put something into the table, which rules of theirs may lead to. */
+export function hasStrangers(installed: Objects, blueprint: Blueprint): boolean {
+  const { chains, sets } = strangersIn(installed, inventoryOf(blueprint));
+  return chains.length > 0 || sets.length > 0;
 }
 
 function newTable(userdata: Uint8Array, ownership: Ownership): ProgramMessage {

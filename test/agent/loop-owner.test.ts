@@ -66,6 +66,20 @@ underEach('what is taken over is changed in the transaction that takes it over',
   assert.deepEqual(more, []);
 });
 
+underEach('what is taken over is so before hooks move, which the kernel refuses together', (the) => {
+  const before = the.started(the.guardAll(OWNS));
+  for (const name of ['macvtap0', 'macvtap1']) before.addDevice(name);
+  before.step();
+  before.loop.stop({ detach: false });
+  before.kernel.removeLink('macvtap0');
+  before.addDevice('macvtap9');
+  const rig = the.rig(the.guardAll(OWNS), before.kernel);
+  rig.start();
+  assert.deepEqual(rig.kernel.refusals, []);
+  assert.deepEqual(rig.installed(), ['3 guard macvtap1', '4 guard macvtap9']);
+  assert.ok(flagsOf(rig).every((flags) => flags === OWNED));
+});
+
 underEach('a second agent says whose the tables are, and changes nothing', (the) => {
   const first = the.started(the.guardAll(OWNS));
   first.addDevice('macvtap0');

@@ -20,9 +20,9 @@ test('never is never, but for what has to be tried again', () => {
   now = 1e12;
   assert.equal(schedule.isDue, false);
   schedule.fail();
-  assert.deepEqual([schedule.isDue, schedule.isFailing], [false, true]);
-  now += 1_000;
-  assert.equal(schedule.isDue, true);
+  assert.deepEqual([schedule.isDue, schedule.isFailing, schedule.untilDue], [false, true, 100]);
+  now += 100;
+  assert.deepEqual([schedule.isDue, schedule.untilDue], [true, 0]);
   for (let times = 0; times < 20; times++) schedule.fail();
   now += 59_999;
   assert.equal(schedule.isDue, false);

@@ -6,11 +6,13 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { Agent } from '#src/agent/agent.js';
 import { readTables } from '#src/agent/attachment.js';
+import { readShared } from '#src/agent/shared-state.js';
 import { statusIn } from '#src/cli/list.js';
 import { loadConfiguration } from '#src/config/load.js';
 import type { Lab } from '#src/demo/lab.js';
 import { NETLINK_NETFILTER } from '#src/netlink/constants.js';
 import { NFT_TABLE_F_OWNER, NFT_TABLE_F_PERSIST } from '#src/nftables/constants.js';
+import type { Inventory } from '#src/program/inventory.js';
 import { GUARD, PLACEMENTS, withAgent, withFiles } from '../support/agent.js';
 import { kernel, runIn, withLab } from '../support/host.js';
 import { MAIN, Running } from '../support/run.js';
@@ -45,6 +47,15 @@ function tablesIn({ host }: Lab) {
   const netfilter = kernel.openSocket({ protocol: NETLINK_NETFILTER, namespace: host.namespace });
   try {
     return readTables(netfilter);
+  } finally {
+    netfilter.close();
+  }
+}
+
+function inventoryIn({ host }: Lab): Inventory {
+  const netfilter = kernel.openSocket({ protocol: NETLINK_NETFILTER, namespace: host.namespace });
+  try {
+    return readShared(netfilter)?.inventory ?? assert.fail('there is no shared table');
   } finally {
     netfilter.close();
   }
@@ -178,6 +189,18 @@ for (const placement of PLACEMENTS)
           ['flush chain netdev tapwall policy.lan.egress', false],
           ['flush map netdev tapwall policy.egress', true],
           ['add rule netdev tapwall ingress.admit accept', true],
+          // What no digest shows leads to it, so it can only go when that has gone.
+          ['add chain netdev tapwall odd; add rule netdev tapwall egress.door jump odd', false],
+          [
+            'add set netdev tapwall odd { type ether_addr; }; ' +
+              'add rule netdev tapwall policy.lan.egress ether saddr @odd accept',
+            false,
+          ],
+          [
+            'add chain netdev tapwall odd; add map netdev tapwall ways { type mark : verdict; elements = { 1 : jump odd }; }; ' +
+              'add rule netdev tapwall egress.admit mark vmap @ways',
+            false,
+          ],
         ] as const) {
           await start(lab, files(UNOWNED), async () => undefined);
           assert.equal(nft(lab, words).status, 0);
@@ -186,6 +209,8 @@ for (const placement of PLACEMENTS)
             if (isHidden) await until('it is put right', () => log.of('repaired').length === 1);
             assert.deepEqual(await fates([packet(a, world), packet(a, world, LAN)]), [true, false], words);
             assert.deepEqual(log.of('failed'), []);
+            const { chains, sets } = inventoryIn(lab);
+            assert.deepEqual([chains.has('odd'), sets.has('odd'), sets.has('ways')], [false, false, false]);
           });
         }
       });

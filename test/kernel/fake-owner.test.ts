@@ -170,6 +170,39 @@ test('tables are owned, given up, taken over, flushed and told of as by the real
   assert.match(lines.at(-1) ?? '', /^c: ok; ; c changed owned$/);
 });
 
+/** What comes with taking an orphan over, in the same transaction. */
+function adopt(kernel: Kernel): string[] {
+  const lines: string[] = [];
+  const hooking = (...names: string[]) => ask.base(names).hook;
+  for (const [what, ...requests] of [
+    ['nothing'],
+    ['a chain', ask.newChain('t', 'd')],
+    ['a set', ask.newSet('t', 's')],
+    ['a rule of a base chain', ask.newRule('t', 'base', undefined, { expressions: ask.goto('c') })],
+    ['a base chain', ask.newChain('t', 'more', ask.CREATE, ask.base(['x9']))],
+    ['a base chain less', ask.deleteChain('t', 'base')],
+    ['a hook', ask.newChain('t', 'base', 0, { hook: hooking('x9') })],
+    ['a hook less', ask.deleteChain('t', 'base', { hook: hooking('x1') })],
+    ['a policy', ask.newChain('t', 'base', 0, { policy: 0 })],
+    ['the end of the table', ask.deleteTable('t')],
+  ] as const) {
+    const stage = new Stage(kernel);
+    stage.send('a', table('t', OWNER | PERSIST), ask.newChain('t', 'c'));
+    stage.send('a', ask.newChain('t', 'base', ask.CREATE, ask.base(['x0', 'x1'])));
+    stage.leave('a');
+    stage.send('b', table('t', OWNER | PERSIST), ...requests);
+    stage.send('b', ...requests);
+    lines.push(`${what}: ${stage.close().slice(-2).join(' | ')}`);
+  }
+  return lines;
+}
+
+test('hooks do not come or go in the transaction that takes a table over, as with the real kernel', () => {
+  const lines = adopt(new FakeKernel());
+  assert.deepEqual(lines, adopt(linuxKernel()));
+  assert.ok(lines.some((line) => line.startsWith('a hook less: b: EOPNOTSUPP')));
+});
+
 test('a listener is not woken by what its own port commits, and is by what others do', () => {
   const kernel = linuxKernel();
   const namespace = kernel.createNamespace();

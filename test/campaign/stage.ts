@@ -1,0 +1,211 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Lab } from '#src/demo/lab.js';
+import { TapwallError } from '#src/error.js';
+import { AgentProcess } from './agent-process.js';
+import type { Chance } from './chance.js';
+import { endpointOf, type Guest, Guests, isCovered, isHookedInAdvance } from './guests.js';
+import { Judge, knownIn } from './judge.js';
+import { filesOf, POLICIES, type Rules, verdictOf } from './rules.js';
+import { Traffic } from './traffic.js';
+import { type Class, WAYS, WINDOWS, type Window } from './traffic-board.js';
+
+/** Within this time all must be as it should be again, whatever happened: many times what it takes. */
+const BOUND_MS = 20_000;
+const POLL_MS = 2;
+
+/** What the campaign was to show does not hold. */
+export class Finding extends Error {
+  override readonly name = 'Finding';
+}
+
+/** A host with guests, frames that are sent without a pause, an agent, and what all of it should come to. */
+export class Stage {
+  readonly lab: Lab;
+  readonly chance: Chance;
+  readonly guests: Guests;
+  readonly traffic: Traffic;
+  readonly agent: AgentProcess;
+  rules: Rules;
+  #judge: Judge;
+  /** Whether somebody has changed the tables since all was last as it should be. */
+  isChanged = false;
+  /** Whether the agent has given its tables up. */
+  isReleased = false;
+  step = 0;
+
+  private constructor(lab: Lab, chance: Chance, parts: { folder: string; rules: Rules; judge: Judge }) {
+    this.lab = lab;
+    this.chance = chance;
+    this.rules = parts.rules;
+    this.#judge = parts.judge;
+    this.guests = new Guests(lab);
+    this.traffic = new Traffic(lab.world());
+    this.agent = new AgentProcess(lab, parts.folder);
+  }
+
+  /** An agent on a host without a guest. */
+  static async open(lab: Lab, chance: Chance, folder: string, rules: Rules): Promise<Stage> {
+    const stage = new Stage(lab, chance, { folder, rules, judge: await Judge.of(rules) });
+    stage.agent.write(filesOf(rules));
+    stage.agent.spawn();
+    await stage.agent.ready();
+    return stage;
+  }
+
+  async close(): Promise<void> {
+    await this.traffic.close();
+    await this.agent.kill();
+    this.guests.close();
+  }
+
+  /** What the rules in force were read from. */
+  files(): Record<string, string> {
+    return filesOf(this.rules);
+  }
+
+  /** Whether nobody but the agent can change the tables now. */
+  get isOwned(): boolean {
+    return this.rules.owner && !this.isReleased && this.agent.isRunning;
+  }
+
+  /** From now on frames may pass a guest that otherwise must not, until all is as it should be again. */
+  async openWindow(guest: Guest, window: Window): Promise<void> {
+    this.traffic.board.setWindow(guest.slot, 'forbidden', WINDOWS.indexOf(window));
+    this.traffic.board.setWindow(guest.slot, 'others', 1);
+    await this.traffic.arrived();
+  }
+
+  /** From now on frames may pass a guest that some policies let pass. */
+  async expectMore(guest: Guest): Promise<void> {
+    this.traffic.board.setWindow(guest.slot, 'others', 1);
+    await this.traffic.arrived();
+  }
+
+  /** What is so of a guest from the first moment on, when it has got a name or came back. */
+  closeIfHooked(guest: Guest): void {
+    const { board } = this.traffic;
+    if (this.isChanged || guest.isElsewhere || !isHookedInAdvance(this.rules, guest.name)) return;
+    // Its own tables may hook another name, and whatever admitted it may still do.
+    if (guest.lastPolicy && POLICIES[guest.lastPolicy].file) return;
+    board.setWindow(guest.slot, 'forbidden', 0);
+  }
+
+  /** Has frames sent to and from a guest that was just made. */
+  serve(guest: Guest): void {
+    const { board } = this.traffic;
+    const isClosed = !this.isChanged && isHookedInAdvance(this.rules, guest.name);
+    const window: Window = this.isChanged ? 'changed by others' : 'no hook in advance';
+    board.setWindow(guest.slot, 'forbidden', isClosed ? 0 : WINDOWS.indexOf(window));
+    board.setWindow(guest.slot, 'others', isClosed && !verdictOf(this.rules, guest) ? 0 : 1);
+    this.traffic.serve(endpointOf(guest));
+  }
+
+  /** Puts other rules into the files; the agent does not know of them yet. */
+  async useRules(rules: Rules): Promise<void> {
+    const judge = await Judge.of(rules);
+    for (const guest of this.guests.all) this.traffic.board.setWindow(guest.slot, 'others', 1);
+    await this.traffic.arrived();
+    this.rules = rules;
+    this.#judge = judge;
+    this.agent.write(filesOf(rules));
+  }
+
+  /** Starts the agent again, from nothing but what the kernel holds. */
+  startAgent(): void {
+    const known = knownIn(this.lab.host.namespace);
+    for (const guest of this.guests.all) {
+      // What MAC it was first seen with is written where it is admitted and in its own tables, and nowhere else.
+      if (guest.isElsewhere || known.has(guest.index)) continue;
+      guest.macId = macIdOf(guest);
+      this.traffic.serve(endpointOf(guest));
+    }
+    this.isReleased = false;
+    this.agent.spawn();
+  }
+
+  /**
+   * Waits until all is as it should be, and sees that it stays so.
+   * @returns after how many milliseconds it was.
+   * @throws Finding
+   */
+  async settle(): Promise<number> {
+    const start = performance.now();
+    let wrong: string[] = [];
+    for (;;) {
+      if (!this.agent.isRunning) throw new Finding('the agent has ended');
+      wrong = this.#judged();
+      if (wrong.length === 0) wrong = await this.#checkFrames();
+      if (wrong.length === 0) break;
+      if (performance.now() - start > BOUND_MS) {
+        throw new Finding(`it is not as it should be after ${BOUND_MS} ms:\n  ${wrong.join('\n  ')}`);
+      }
+      await sleep(POLL_MS);
+    }
+    const took = performance.now() - start;
+    this.#closeWindows();
+    await this.traffic.arrived();
+    this.checkLeaks();
+    return took;
+  }
+
+  #judged(): string[] {
+    try {
+      return this.#judge.check(this.lab.host.namespace, this.guests.all);
+    } catch (error) {
+      // What was listed a moment ago may be gone.
+      if (error instanceof TapwallError) return [error.message];
+      throw error;
+    }
+  }
+
+  /** @throws Finding for a frame that passed and had no window to. */
+  checkLeaks(): void {
+    const leaks = this.traffic.leaks();
+    if (leaks.length === 0) return;
+    const words = leaks.slice(0, 10).map(({ slot, class: kind, way, epoch }) => {
+      const name = this.guests.all.find((guest) => guest.slot === slot)?.name ?? `slot ${slot}`;
+      return `${kind} frame, ${way}, ${name}, sent in epoch ${epoch} of ${this.traffic.board.epoch}`;
+    });
+    throw new Finding(`${leaks.length} frames passed that must not:\n  ${words.join('\n  ')}`);
+  }
+
+  /** What should pass passes, and what should not does not: frames of an epoch of its own. */
+  async #checkFrames(): Promise<string[]> {
+    const epoch = this.traffic.board.nextEpoch();
+    await this.traffic.arrived();
+    const wrong: string[] = [];
+    for (const guest of this.guests.all) {
+      if (!isCovered(guest)) continue;
+      const policy = verdictOf(this.rules, guest)?.policy;
+      const wanted: Record<Class, boolean> = {
+        forbidden: false,
+        disputed: policy !== undefined && POLICIES[policy].disputed,
+        allowed: policy !== undefined,
+      };
+      for (const [kind, passes] of Object.entries(wanted) as [Class, boolean][]) {
+        for (const way of WAYS) {
+          if (this.traffic.hasPassed(guest.slot, kind, way, epoch) === passes) continue;
+          wrong.push(`${guest.name}: no ${kind} frame ${passes ? 'passes' : 'must pass'}, ${way}`);
+        }
+      }
+    }
+    return wrong;
+  }
+
+  #closeWindows(): void {
+    const { board } = this.traffic;
+    this.isChanged = false;
+    for (const guest of this.guests.all) {
+      const verdict = verdictOf(this.rules, guest);
+      guest.lastPolicy = isCovered(guest) ? verdict?.policy : undefined;
+      if (!isCovered(guest)) continue;
+      board.setWindow(guest.slot, 'forbidden', 0);
+      board.setWindow(guest.slot, 'others', verdict ? 1 : 0);
+    }
+  }
+}
+
+function macIdOf({ mac }: Guest): number | undefined {
+  const id = /^52:54:00:cc:00:0([0-9])$/.exec(mac)?.[1];
+  return id === undefined ? undefined : Number(id);
+}
