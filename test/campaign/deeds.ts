@@ -169,11 +169,11 @@ function foreignCommand(stage: Stage): string {
   const shared = [
     'flush ruleset',
     'delete table netdev tapwall',
-    'flush chain netdev tapwall policy.lan.egress.rules',
+    'flush chain netdev tapwall policy.lan.egress',
     'flush chain netdev tapwall ingress.door',
     'flush chain netdev tapwall ingress.admit',
     'insert rule netdev tapwall egress.door accept',
-    'insert rule netdev tapwall policy.wide.ingress.rules accept',
+    'insert rule netdev tapwall policy.wide.ingress accept',
     'flush map netdev tapwall device.policy',
     'flush map netdev tapwall policy.egress',
     'flush set netdev tapwall mac.assigned',
