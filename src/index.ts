@@ -5,8 +5,9 @@
  * const agent = await Agent.start(loadConfiguration('/etc/tapwall/tapwall.yaml'));
  * agent.on('event', (event) => { if (event.event === 'failed') alarm(event.device, event.error); });
  */
-export { Agent, type AgentOptions } from './agent/agent.js';
-export type { AgentEvent, DetachReason, EventError } from './agent/event.js';
+export { type Abortable, Agent, type AgentEvents, type AgentOptions } from './agent/agent.js';
+export type { AgentEvent, DetachReason, EventDevice, EventError } from './agent/event.js';
+export type { EventStreamOptions, MissedEvents, StreamedEvent } from './agent/event-stream.js';
 export { AgentLoop, type LoopOptions } from './agent/loop.js';
 export { type AttachResult, type DetachResult, Hand } from './agent/manual.js';
 export { choosePlacement, type PlacementCapabilities, probePlacement } from './agent/placement.js';
@@ -17,11 +18,27 @@ export {
   type DirectionCounts,
   readStatus,
   type Status,
+  statusIn,
 } from './agent/status.js';
-export { type Compiled, Compiler, type CompilerOptions, type PolicySource } from './compiler/compiler.js';
+export {
+  type Compiled,
+  type CompileOptions,
+  Compiler,
+  type CompilerOptions,
+  type PolicySource,
+} from './compiler/compiler.js';
 export type { Configuration } from './config/configuration.js';
 export { loadConfiguration, parseConfiguration } from './config/load.js';
-export { type ErrorCode, type Problem, SourceError, type SourceLocation, TapwallError } from './error.js';
+export { createConfiguration } from './config/object.js';
+export type { ConfigurationObject } from './config/whole-schema.js';
+export {
+  ERROR_CODES,
+  type ErrorCode,
+  type Problem,
+  SourceError,
+  type SourceLocation,
+  TapwallError,
+} from './error.js';
 export {
   FakeKernel,
   type FakeKernelOptions,

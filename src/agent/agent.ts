@@ -6,7 +6,9 @@ import { TapwallError } from '../error.js';
 import type { NamespaceHandle, Waker } from '../kernel/kernel.js';
 import { linuxKernel } from '../kernel/linux.js';
 import { NETLINK_NETFILTER } from '../netlink/constants.js';
+import { abortable } from './abort.js';
 import type { AgentEvent, EventError } from './event.js';
+import { EventStream, type EventStreamOptions, type StreamedEvent } from './event-stream.js';
 import {
   choosePlacement,
   type PlacementCapabilities,
@@ -15,6 +17,7 @@ import {
 } from './placement.js';
 import { compilePlan, type Marks, marksOf, type Plan } from './plan.js';
 import { readMarks } from './shared-state.js';
+import { type Status, statusIn } from './status.js';
 import type { WorkerCommand, WorkerMessage, WorkerStart } from './worker.js';
 
 export interface AgentOptions {
@@ -22,9 +25,25 @@ export interface AgentOptions {
   namespace?: NamespaceHandle;
   /** What the kernel can do, in place of what trying it in a scratch namespace would say. */
   capabilities?: Partial<PlacementCapabilities>;
+  /**
+   * Gives the start up: {@link Agent.start} rejects with the signal's reason. Devices that were admitted by then stay
+   * so, as when an agent stops. Once the agent has started, it has no effect.
+   */
+  signal?: AbortSignal | undefined;
 }
 
-interface AgentEvents {
+/** What can be given up. */
+export interface Abortable {
+  /** What aborts it is the reason of the rejection. */
+  signal?: AbortSignal | undefined;
+}
+
+/** Each event by its own name, with that event alone as the argument. */
+type EventsByName = { [Event in AgentEvent as Event['event']]: [event: Event] };
+
+/** What an agent emits, and with what. */
+export interface AgentEvents extends EventsByName {
+  /** Every event, whatever its name. */
   event: [event: AgentEvent];
   /** The agent's thread ended by itself. Filters stay in the kernel. */
   error: [error: TapwallError];
@@ -40,7 +59,7 @@ export const YOUNG_GENERATION_MB = 3;
 
 /**
  * Keeps the macvtap devices of one network namespace behind their policies. Emits every {@link AgentEvent} as
- * `event`. Stopping it, or losing it, leaves the filters in the kernel.
+ * `event` and under its own name (`attached`, `failed`…); {@link Agent.events} gives them to iterate over. Stopping it, or losing it, leaves the filters in the kernel.
  */
 export class Agent extends EventEmitter<AgentEvents> {
   readonly #worker: Worker;
@@ -50,6 +69,7 @@ export class Agent extends EventEmitter<AgentEvents> {
   readonly #options: AgentOptions;
   readonly #steps = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   #plan: Plan;
+  readonly #streams = new Set<EventStream>();
   #stopped = false;
   // A worker that blocks is not interrupted by process.exit(), which would wait for it.
   readonly #onExit = () => this.#send({ command: 'stop', detach: false });
@@ -84,18 +104,23 @@ export class Agent extends EventEmitter<AgentEvents> {
   /**
    * Compiles the configuration and starts. Resolves when every device that is there has its policy.
    * @param onEvent is called with each event, from the first on.
-   * @throws SourceError for a policy that does not compile; nothing was changed then.
+   * @throws SourceError POLICY or POLICY_NOT_PORTABLE for a policy that does not compile; TapwallError NOT_SUPPORTED for
+   *   a placement that this kernel cannot do, COMPILER_CRASHED, COMPILER_TIMEOUT; nothing was changed then.
+   * @throws TapwallError OWNED_BY_OTHER where another agent runs, FOREIGN_TABLE, LINK_NOT_FOUND; KernelError EPERM without
+   *   CAP_NET_ADMIN and CAP_SYS_ADMIN.
    */
   static async start(
     configuration: Configuration,
     options: AgentOptions = {},
     onEvent?: (event: AgentEvent) => void,
   ): Promise<Agent> {
+    const { signal } = options;
+    signal?.throwIfAborted();
     const kernel = linuxKernel();
     const compiler = new Compiler();
     let agent: Agent;
     try {
-      const plan = await makePlan(configuration, compiler, options, kernelMarks(options));
+      const plan = await makePlan(configuration, compiler, options, kernelMarks(options), signal);
       const start = { plan, namespacePath: options.namespace?.path };
       agent = new Agent(start, { waker: kernel.createWaker(), compiler, options });
     } catch (error) {
@@ -103,7 +128,12 @@ export class Agent extends EventEmitter<AgentEvents> {
       throw error;
     }
     if (onEvent) agent.on('event', onEvent);
-    await agent.#reached('ready');
+    try {
+      await abortable(agent.#reached('ready'), signal);
+    } catch (error) {
+      await agent.stop();
+      throw error;
+    }
     return agent;
   }
 
@@ -116,15 +146,50 @@ export class Agent extends EventEmitter<AgentEvents> {
   }
 
   /**
-   * Compiles another configuration and puts it in force. Until it is compiled whole, nothing changes.
-   * @throws SourceError for a policy that does not compile; the old configuration stays in force.
+   * Compiles another configuration and puts it in force. Until it is compiled whole, nothing changes. What stays the
+   * same in it is left alone in the kernel, counters included.
+   * @param options.signal gives it up while it is being compiled; nothing has changed then. What is compiled is put in
+   *   force in any case, so the promise tells which configuration is: resolved, this; rejected, the one before.
+   * @throws SourceError for a policy that does not compile; KernelError if the kernel refuses it.
    */
-  async reload(configuration: Configuration): Promise<void> {
-    const plan = await makePlan(configuration, this.#compiler, this.#options, marksOf(this.#plan));
+  async apply(configuration: Configuration, { signal }: Abortable = {}): Promise<void> {
+    signal?.throwIfAborted();
+    const plan = await makePlan(configuration, this.#compiler, this.#options, marksOf(this.#plan), signal);
+    signal?.throwIfAborted();
     const reloaded = this.#reached('reloaded');
     this.#send({ command: 'reload', plan });
     await reloaded;
     this.#plan = plan;
+  }
+
+  /** As {@link Agent.apply}. */
+  reload(configuration: Configuration): Promise<void> {
+    return this.apply(configuration);
+  }
+
+  /**
+   * The events from now on, to iterate over: `for await (const event of agent.events({ signal }))`. They are kept until
+   * they are asked for, but no more than `limit` (4,096 unless given): beyond it the oldest is dropped, and in their
+   * place stands one `missed` with their number. The iteration ends when the agent has stopped, when `signal` aborts
+   * (without an error: it is how one stops listening), or with `break`.
+   * @throws RangeError unless `limit` is a whole number of at least 1.
+   * @throws TapwallError from the iteration: what the agent's thread ended of, as in `error`.
+   */
+  events(options: EventStreamOptions = {}): AsyncIterableIterator<StreamedEvent> {
+    const stream = new EventStream(options, () => this.#streams.delete(stream));
+    if (this.#stopped) stream.end();
+    else if (!stream.isClosed) this.#streams.add(stream);
+    return stream;
+  }
+
+  /**
+   * What the kernel holds for each device, with what it counted: frames and bytes that were admitted, and that were
+   * dropped, by reason. It is read anew at each call, in about 20 ms for a thousand devices, in which the caller's thread
+   * does nothing else; the agent's goes on.
+   * @throws KernelError EPERM; TapwallError TIMEOUT if the tables change all the time.
+   */
+  status(): Status {
+    return statusIn(linuxKernel(), this.#options.namespace);
   }
 
   /**
@@ -137,12 +202,16 @@ export class Agent extends EventEmitter<AgentEvents> {
     await released;
   }
 
-  /** Stops. Filters stay in the kernel unless `detach` is set. Resolves when the thread has ended. */
-  async stop(options: { detach?: boolean } = {}): Promise<void> {
+  /**
+   * Stops. Filters stay in the kernel unless `detach` is set: then every device is open. Resolves when the thread has
+   * ended; at once where it has already.
+   * @param options.signal ends the waiting, not the stopping.
+   */
+  async stop({ detach = false, signal }: { detach?: boolean } & Abortable = {}): Promise<void> {
     if (this.#stopped) return;
     const exited = once(this.#worker, 'exit');
-    this.#send({ command: 'stop', detach: options.detach === true });
-    await exited;
+    this.#send({ command: 'stop', detach });
+    await abortable(exited, signal);
   }
 
   #send(command: WorkerCommand): void {
@@ -152,12 +221,20 @@ export class Agent extends EventEmitter<AgentEvents> {
   }
 
   #receive(message: WorkerMessage): void {
-    if ('event' in message) this.emit('event', message.event);
+    if ('event' in message) this.#tell(message.event);
     else if ('refused' in message) this.emit('refused', asError(message.refused));
     else this.#fail(asError(message.fatal));
   }
 
+  #tell(event: AgentEvent): void {
+    this.emit('event', event);
+    // TypeScript cannot see that the name goes with the event.
+    (this as EventEmitter).emit(event.event, event);
+    for (const stream of this.#streams) stream.push(event);
+  }
+
   #fail(error: TapwallError): void {
+    for (const stream of this.#streams) stream.fail(error);
     // An 'error' that nobody listens for would end the process; the filters do not need it.
     if (this.listenerCount('error') > 0) this.emit('error', error);
   }
@@ -165,6 +242,7 @@ export class Agent extends EventEmitter<AgentEvents> {
   #release(): void {
     if (this.#stopped) return;
     this.#stopped = true;
+    for (const stream of this.#streams) stream.end();
     process.off('exit', this.#onExit);
     this.#commands.close();
     this.#compiler.close();
@@ -215,6 +293,7 @@ async function makePlan(
   compiler: Compiler,
   { capabilities }: AgentOptions,
   marks: Marks,
+  signal: AbortSignal | undefined,
 ): Promise<Plan> {
   const probed = { ...(await probePlacement(linuxKernel(), configuration.placement)), ...capabilities };
   const placement = choosePlacement(configuration.placement, probed);
@@ -225,6 +304,7 @@ async function makePlan(
     destroys: probed.destroy,
     ownerPersist: probed.ownerPersist,
     marks,
+    signal,
   });
   const warning = placementWarning(placement, probed);
   return warning === undefined ? plan : { ...plan, warnings: [...plan.warnings, warning] };

@@ -146,6 +146,8 @@ export interface PlanOptions {
   ownerPersist: boolean;
   /** The marks that policies have in the kernel. */
   marks?: Marks;
+  /** Ends the work: the promise rejects with the signal's reason. */
+  signal?: AbortSignal | undefined;
 }
 
 /**
@@ -181,7 +183,7 @@ async function compileAll(
   compiler: Compiler,
   options: PlanOptions,
 ): Promise<{ plan: Plan; listing?: Listing }> {
-  const { capabilities } = options;
+  const { capabilities, signal } = options;
   const problems: SourceError['problems'][number][] = [];
   const warnings: string[] = [];
   const programs = new Map<string, Program>();
@@ -196,9 +198,10 @@ async function compileAll(
     }
     try {
       const { source, egressLeftOut } = prepareFile(policy, capabilities);
-      programs.set(policy.name, (await compiler.compile(source)).program);
+      programs.set(policy.name, (await compiler.compile(source, { signal })).program);
       leftOut(policy, egressLeftOut);
     } catch (error) {
+      signal?.throwIfAborted();
       problems.push(...problemsOf(policy, error));
     }
   }
@@ -206,9 +209,10 @@ async function compileAll(
   const shared = renderConfiguration(configuration, marks, capabilities);
   let compiled: CompiledShared | undefined;
   try {
-    compiled = await compileRendered(configuration, shared, compiler);
+    compiled = await compileRendered(configuration, shared, compiler, signal);
   } catch (error) {
-    problems.push(...(await blame(configuration, error, compiler, marks, capabilities)));
+    signal?.throwIfAborted();
+    problems.push(...(await blame(configuration, error, compiler, marks, options)));
   }
   if (problems.length > 0 || !compiled) throw new SourceError('POLICY', problems);
   const planned = (membership: PolicyMembership, name: string): PlannedPolicy => ({
@@ -259,6 +263,7 @@ function compileRendered(
   { file }: Configuration,
   shared: SharedSource,
   compiler: Compiler,
+  signal: AbortSignal | undefined,
 ): Promise<CompiledShared> {
   const source: PolicySource = {
     name: SHARED_TABLE,
@@ -268,7 +273,7 @@ function compileRendered(
     variables: {},
     locate: (line, column) => shared.sourceMap.locate(line, column) ?? { file, line: 1, column: 1 },
   };
-  return compiler.compileShared(source, countedVerdicts, { listing: true });
+  return compiler.compileShared(source, countedVerdicts, { listing: true, signal });
 }
 
 /** The rules of users' policies say `accept` and `drop`; where they stand, frames are counted for their device. */
@@ -291,7 +296,7 @@ async function blame(
   error: unknown,
   compiler: Compiler,
   marks: Marks,
-  capabilities: CompileCapabilities,
+  { capabilities, signal }: PlanOptions,
 ): Promise<SourceError['problems']> {
   if (error instanceof SourceError) return error.problems;
   if (!(error instanceof TapwallError)) throw error;
@@ -299,8 +304,9 @@ async function blame(
   for (const policy of configuration.policies.values()) {
     const alone = { ...configuration, policies: new Map([[policy.name, policy]]) };
     try {
-      await compileRendered(alone, renderConfiguration(alone, marks, capabilities), compiler);
+      await compileRendered(alone, renderConfiguration(alone, marks, capabilities), compiler, signal);
     } catch (one) {
+      signal?.throwIfAborted();
       problems.push(...problemsOf(policy, one));
     }
   }

@@ -1,9 +1,11 @@
 import type { Placement } from '../config/configuration.js';
+import type { Kernel, NamespaceHandle } from '../kernel/kernel.js';
 import type { NetlinkSocket } from '../kernel/socket.js';
 import type { Link } from '../links/link.js';
 import { listLinks } from '../links/query.js';
 import { parseAttributes, readBe64 } from '../netlink/attribute.js';
 import { HOST_LITTLE_ENDIAN, viewOf } from '../netlink/bytes.js';
+import { NETLINK_NETFILTER, NETLINK_ROUTE } from '../netlink/constants.js';
 import { NF_NETDEV_EGRESS, NF_NETDEV_INGRESS } from '../nftables/constants.js';
 import { BY_HAND_MARK, DEVICE_POLICY } from '../policy/membership.js';
 import { deviceOfChain, isMoreChain } from '../program/hook.js';
@@ -105,6 +107,18 @@ function hooksOf({ bases }: Inventory, direction: number, inAdvance: boolean): (
   }
   return ({ name, index }) =>
     names.has(name) || indexes.has(index) || prefixes.some((prefix) => name.startsWith(prefix));
+}
+
+/** Reads the status of a network namespace, through sockets of its own. */
+export function statusIn(kernel: Kernel, namespace: NamespaceHandle | undefined): Status {
+  const route = kernel.openSocket({ protocol: NETLINK_ROUTE, namespace });
+  const netfilter = kernel.openSocket({ protocol: NETLINK_NETFILTER, namespace });
+  try {
+    return readStatus(route, netfilter);
+  } finally {
+    netfilter.close();
+    route.close();
+  }
 }
 
 /** Reads what the kernel holds for each macvtap device, and for those that are gone and left something behind. */

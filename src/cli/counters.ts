@@ -1,7 +1,6 @@
 import { Command } from 'commander';
-import type { Count, DeviceStatus, DirectionCounts } from '../agent/status.js';
+import { type Count, type DeviceStatus, type DirectionCounts, statusIn } from '../agent/status.js';
 import { TapwallError } from '../error.js';
-import { statusIn } from './list.js';
 import { addKernelOptions, inNamespace, type KernelOptions } from './options.js';
 import { EXIT, print, printJson, printTable } from './output.js';
 

@@ -1,9 +1,7 @@
 import { Command } from 'commander';
 import { isClosedInAdvance, PROMISES } from '../agent/placement.js';
-import { type DeviceStatus, type DirectionCounts, readStatus, type Status } from '../agent/status.js';
+import { type DeviceStatus, type DirectionCounts, type Status, statusIn } from '../agent/status.js';
 import { listTables } from '../compiler/table-listing.js';
-import type { Kernel, NamespaceHandle } from '../kernel/kernel.js';
-import { NETLINK_NETFILTER, NETLINK_ROUTE } from '../netlink/constants.js';
 import { addKernelOptions, inNamespace, type KernelOptions } from './options.js';
 import { EXIT, print, printJson, printTable } from './output.js';
 
@@ -34,18 +32,6 @@ Examples:
     });
     exit(EXIT.success);
   });
-}
-
-/** Reads the status of a network namespace. */
-export function statusIn(kernel: Kernel, namespace: NamespaceHandle | undefined): Status {
-  const route = kernel.openSocket({ protocol: NETLINK_ROUTE, namespace });
-  const netfilter = kernel.openSocket({ protocol: NETLINK_NETFILTER, namespace });
-  try {
-    return readStatus(route, netfilter);
-  } finally {
-    netfilter.close();
-    route.close();
-  }
 }
 
 function printStatus({ placement, devices }: Status, json: boolean): void {

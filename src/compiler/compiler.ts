@@ -27,6 +27,13 @@ export interface Listing {
   standIn: string;
 }
 
+export interface CompileOptions {
+  /** Whether to give what nft prints of the result, too; false unless given. */
+  listing?: boolean;
+  /** Ends the work: the promise rejects with the signal's reason, and the next policy is compiled as ever. */
+  signal?: AbortSignal | undefined;
+}
+
 export interface Compiled {
   program: Program;
   /** Only when asked for. */
@@ -119,8 +126,8 @@ export class Compiler {
    * @throws TapwallError COMPILER_TIMEOUT, COMPILER_CRASHED, or the code of what kept the scratch namespace from
    *   being made. Nothing outside it is ever touched.
    */
-  async compile(source: PolicySource, options: { listing?: boolean } = {}): Promise<Compiled> {
-    const { built, listing } = await this.#compile(source, options.listing === true, (first, second) =>
+  async compile(source: PolicySource, options: CompileOptions = {}): Promise<Compiled> {
+    const { built, listing } = await this.#compile(source, options, (first, second) =>
       buildProgram(source.name, source.file, first, second),
     );
     return listing ? { program: built, listing } : { program: built };
@@ -133,21 +140,22 @@ export class Compiler {
   async compileShared(
     source: PolicySource,
     verdicts: VerdictPlan,
-    options: { listing?: boolean } = {},
+    options: CompileOptions = {},
   ): Promise<CompiledShared> {
-    const { built, listing } = await this.#compile(source, options.listing === true, (first, second) =>
+    const { built, listing } = await this.#compile(source, options, (first, second) =>
       buildBlueprint(source.file, first, second, verdicts),
     );
     return listing ? { blueprint: built, listing } : { blueprint: built };
   }
 
+  /** Ends the child process. What is being compiled rejects; another policy starts a new one. */
   close(): void {
     this.#process.close();
   }
 
   async #compile<T>(
     source: PolicySource,
-    listing: boolean,
+    options: CompileOptions,
     build: (first: Compilation, second: Compilation) => T,
   ): Promise<{ built: T; listing?: Listing }> {
     checkVariables(source);
@@ -155,7 +163,7 @@ export class Compiler {
     const links: string[] = [];
     for (let attempt = 1; ; ) {
       const passes = [chooseMarkers(source, links), chooseMarkers(source, links)];
-      const answer = await this.#run(source, passes, listing);
+      const answer = await this.#run(source, passes, options);
       if (answer.status === 'failed') {
         const { code, message } = answer.error;
         throw new TapwallError(code, `cannot compile ${source.file}: ${message}`, {
@@ -188,19 +196,20 @@ export class Compiler {
     }
   }
 
-  async #run(source: PolicySource, passes: Markers[], listing: boolean): Promise<CompileAnswer> {
+  async #run(source: PolicySource, passes: Markers[], options: CompileOptions): Promise<CompileAnswer> {
     try {
-      const answer = await this.#process.run({
+      const request = {
         id: this.#nextId++,
-        kind: 'compile',
+        kind: 'compile' as const,
         text: source.text,
         directory: source.directory,
         variables: source.variables,
         passes,
-        listing,
-      });
-      return answer as CompileAnswer;
+        listing: options.listing === true,
+      };
+      return (await this.#process.run(request, options.signal)) as CompileAnswer;
     } catch (error) {
+      options.signal?.throwIfAborted();
       if (!(error instanceof TapwallError)) throw error;
       throw new TapwallError(error.code, `cannot compile ${source.file}: ${error.message}`, {
         cause: error,

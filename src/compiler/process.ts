@@ -16,7 +16,7 @@ const CHILD = fileURLToPath(new URL('./child.js', import.meta.url));
 interface Pending {
   request: Request;
   resolve(answer: Answer): void;
-  reject(error: TapwallError): void;
+  reject(reason: unknown): void;
   timer: NodeJS.Timeout;
 }
 
@@ -44,10 +44,21 @@ export class CompilerProcess {
   }
 
   /**
+   * @param signal ends the child if it is busy with this request; what aborts it is the reason of the rejection.
    * @throws TapwallError COMPILER_TIMEOUT or COMPILER_CRASHED; the next request gets a new child.
    */
-  run(request: Request): Promise<Answer> {
-    const result = this.#queue.then(() => this.#send(request));
+  run(request: Request, signal?: AbortSignal): Promise<Answer> {
+    const result = this.#queue.then(async () => {
+      signal?.throwIfAborted();
+      // libnftables cannot be interrupted: the process that it is in can.
+      const onAbort = () => this.#giveUp(signal?.reason);
+      signal?.addEventListener('abort', onAbort);
+      try {
+        return await this.#send(request);
+      } finally {
+        signal?.removeEventListener('abort', onAbort);
+      }
+    });
     this.#queue = result.catch(() => undefined);
     return result;
   }
@@ -57,16 +68,21 @@ export class CompilerProcess {
     this.#child = undefined;
   }
 
+  #giveUp(reason: unknown): void {
+    const child = this.#child;
+    this.#fail(reason);
+    child?.kill('SIGKILL');
+  }
+
   #send(request: Request): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const child = this.#child ?? this.#start();
       const timer = setTimeout(() => {
-        this.#fail(
+        this.#giveUp(
           new TapwallError('COMPILER_TIMEOUT', `the policy did not compile within ${this.#timeLimitMs} ms`, {
             hint: 'libnftables loops for ever on some rules; take rules away until it compiles to find which.',
           }),
         );
-        child.kill('SIGKILL');
       }, this.#timeLimitMs);
       this.#pending = { request, resolve, reject, timer };
       this.#setBusy(child, true);
@@ -129,13 +145,13 @@ export class CompilerProcess {
     this.#fail(error);
   }
 
-  #fail(error: TapwallError): void {
+  #fail(reason: unknown): void {
     const pending = this.#pending;
     this.#child = undefined;
     if (!pending) return;
     this.#pending = undefined;
     clearTimeout(pending.timer);
-    pending.reject(error);
+    pending.reject(reason);
   }
 
   /** An idle child does not keep its parent running; it ends when its standard input does. */

@@ -1,5 +1,5 @@
 /** How a guest comes behind its guards. */
-import { statusIn } from '#src/cli/list.js';
+import { statusIn } from '#src/agent/status.js';
 import type { GuardName, Placement } from '#src/config/configuration.js';
 import type { Lab } from '#src/demo/lab.js';
 import { withAgent } from '../support/agent.js';

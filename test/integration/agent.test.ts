@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { Agent } from '#src/agent/agent.js';
-import { statusIn } from '#src/cli/list.js';
+import { statusIn } from '#src/agent/status.js';
 import { loadConfiguration } from '#src/config/load.js';
 import type { Lab } from '#src/demo/lab.js';
 import { GUARD, ONE_POLICY, PLACEMENTS, withAgent, withFiles } from '../support/agent.js';

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentEvent } from '#src/agent/event.js';
-import { statusIn } from '#src/cli/list.js';
+import { statusIn } from '#src/agent/status.js';
 import type { Placement } from '#src/config/configuration.js';
 import type { Lab } from '#src/demo/lab.js';
 import { GUARD, ONE_POLICY, PLACEMENTS, withFiles } from '../support/agent.js';

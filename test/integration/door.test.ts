@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { describe, it } from 'node:test';
 import { isClosedInAdvance } from '#src/agent/placement.js';
-import { statusIn } from '#src/cli/list.js';
+import { statusIn } from '#src/agent/status.js';
 import { listTables } from '#src/compiler/table-listing.js';
 import type { Placement } from '#src/config/configuration.js';
 import type { Lab } from '#src/demo/lab.js';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { statusIn } from '#src/cli/list.js';
+import { statusIn } from '#src/agent/status.js';
 import { BROADCAST } from '#src/demo/frame.js';
 import { LEGACY_FILE } from '#src/demo/scenario.js';
 import { GUARD, ONE_POLICY, withAgent, withFiles } from '../support/agent.js';

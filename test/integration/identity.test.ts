@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { listAttachments } from '#src/agent/attachment.js';
 import { readShared } from '#src/agent/shared-state.js';
-import { statusIn } from '#src/cli/list.js';
+import { statusIn } from '#src/agent/status.js';
 import type { Lab } from '#src/demo/lab.js';
 import type { NamespaceHandle } from '#src/kernel/kernel.js';
 import { IFLA_NET_NS_FD } from '#src/links/constants.js';

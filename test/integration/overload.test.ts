@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { listAttachments } from '#src/agent/attachment.js';
 import { readShared } from '#src/agent/shared-state.js';
-import { statusIn } from '#src/cli/list.js';
+import { statusIn } from '#src/agent/status.js';
 import type { Lab } from '#src/demo/lab.js';
 import { NETLINK_NETFILTER } from '#src/netlink/constants.js';
 import { GUARD, PLACEMENTS, withAgent, withFiles } from '../support/agent.js';

@@ -7,7 +7,7 @@ import { describe, it } from 'node:test';
 import { Agent } from '#src/agent/agent.js';
 import { readTables } from '#src/agent/attachment.js';
 import { readShared } from '#src/agent/shared-state.js';
-import { statusIn } from '#src/cli/list.js';
+import { statusIn } from '#src/agent/status.js';
 import { loadConfiguration } from '#src/config/load.js';
 import type { Lab } from '#src/demo/lab.js';
 import { NETLINK_NETFILTER } from '#src/netlink/constants.js';
