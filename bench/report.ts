@@ -1,31 +1,7 @@
-import { writeFileSync } from 'node:fs';
 import Table from 'cli-table3';
-import { describeEnvironment, type Environment } from './environment.js';
+import type { Chapter, Report, ReportTable, Section, Target } from './chapter.js';
+import { describeEnvironment } from './environment.js';
 import type { Estimate, Summary } from './statistics.js';
-
-/** A table of a report; all but the first column are figures and stand to the right. */
-export interface ReportTable {
-  head: string[];
-  rows: string[][];
-}
-
-/** Something that was expected of the figures, and what became of it. */
-export interface Target {
-  expected: string;
-  /** What was measured, in words; undefined when the run left it out. */
-  measured: string | undefined;
-  met: boolean;
-}
-
-/** A benchmark's result in words; the figures themselves go into the JSON. */
-export interface Report {
-  title: string;
-  /** How it was measured, one paragraph each. */
-  method: string[];
-  sections: { heading: string; table: ReportTable; notes: string[] }[];
-  targets: Target[];
-  environment: Environment;
-}
 
 /** The heads of the columns that `summaryCells` fills. */
 export const SUMMARY_HEAD = ['n', 'p50', 'p95', 'p99', 'max'];
@@ -74,60 +50,84 @@ function textTable({ head, rows }: ReportTable): string {
   return table.toString();
 }
 
-/** The report for a terminal. */
-export function renderText(report: Report): string {
-  const sections = report.sections.map(({ heading, table, notes }) =>
-    [heading, textTable(table), ...notes].join('\n'),
-  );
-  const { environment } = report;
-  const quick = describeEnvironment(environment).filter(([what]) => what !== 'date');
-  return [
-    ...sections,
-    quick.map(([what, which]) => `${what}: ${which}`).join('\n'),
-    report.targets.map(targetLine).join('\n'),
-  ]
-    .filter((part) => part !== '')
-    .join('\n\n');
+function textSection({ heading, table, notes }: Section): string {
+  return [heading, textTable(table), ...notes].join('\n');
 }
 
-function markdownTable({ head, rows }: ReportTable): string {
+/** A chapter for a terminal. */
+export function renderText({ sections, targets }: Pick<Chapter, 'sections' | 'targets'>): string {
+  const parts = sections.map(textSection);
+  if (targets.length > 0) parts.push(targets.map(targetLine).join('\n'));
+  return parts.join('\n\n');
+}
+
+/** What the figures were measured on, for a terminal. */
+export function renderEnvironment({ environment, leftOut }: Report): string {
+  const rows = describeEnvironment(environment).filter(([what]) => what !== 'date');
+  return [
+    ...rows.map(([what, which]) => `${what}: ${which}`),
+    ...leftOut.map(({ name, why }) => `left out: ${name}: ${why}`),
+  ].join('\n');
+}
+
+export function markdownTable({ head, rows }: ReportTable): string {
   const line = (cells: readonly string[]) =>
     `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
   const rule = `|${head.map((_, column) => (column === 0 ? '---' : '--:')).join('|')}|`;
   return [line(head), rule, ...rows.map(line)].join('\n');
 }
 
+function markdownChapter({ title, method, sections, targets }: Chapter): string[] {
+  const parts = [`## ${title}`, ...method];
+  if (targets.length > 0) parts.push(targets.map((target) => `- ${targetLine(target)}`).join('\n'));
+  for (const { heading, table, notes } of sections)
+    parts.push(`### ${heading}`, markdownTable(table), ...notes);
+  return parts;
+}
+
+/** What was expected and not met, in the same words and place as what was. */
+export function targetRows(targets: readonly Target[]): string[][] {
+  return targets.map(({ expected, measured, met }) => [
+    expected,
+    measured ?? '-',
+    measured === undefined ? 'not measured' : met ? 'met' : 'falls short',
+  ]);
+}
+
 /** The report as a page of documentation. */
 export function renderMarkdown(report: Report): string {
-  const { title, method, sections, targets, environment } = report;
-  const parts = [
-    `# ${title}`,
-    ...method,
-    ...sections.flatMap(({ heading, table, notes }) => [`## ${heading}`, markdownTable(table), ...notes]),
-  ];
-  if (targets.length > 0) {
-    parts.push('## Expected and measured', targets.map((target) => `- ${targetLine(target)}`).join('\n'));
-  }
+  const { chapters, environment, leftOut } = report;
+  const targets = chapters.flatMap((chapter) => chapter.targets);
   const rows = describeEnvironment(environment).map(([what, which]) => [what, which]);
-  parts.push(
+  const words = (table: ReportTable) => markdownTable(table).replaceAll('--:', '---');
+  const parts = [
+    '# Benchmarks',
+    'This page is written by `npm run bench`; changes by hand are lost. Trust the ratios: times are those of one machine.',
+    '## Expected and measured',
+    words({ head: ['expected', 'measured', ''], rows: targetRows(targets) }),
     '## Measured on',
-    markdownTable({ head: ['', ''], rows }).replace('|---|--:|', '|---|---|'),
-    'This page is written by the benchmark itself.',
-  );
+    words({ head: ['', ''], rows }),
+    ...(report.quick ? ['A quick run: fewer samples and fewer sizes.'] : []),
+    ...(leftOut.length > 0
+      ? ['## Left out', leftOut.map(({ name, why }) => `- \`${name}\`: ${why}`).join('\n')]
+      : []),
+    ...chapters.flatMap(markdownChapter),
+  ];
   return `${parts.join('\n\n')}\n`;
 }
 
-/** Prints the report, and writes the files that were asked for. */
-export function publish(
-  report: Report,
-  figures: Record<string, unknown>,
-  files: { json?: string | undefined; markdown?: string | undefined },
-): void {
-  process.stdout.write(`${renderText(report)}\n`);
-  if (files.markdown !== undefined) writeFileSync(files.markdown, renderMarkdown(report));
-  if (files.json === undefined) return;
-  const { title, environment, targets } = report;
+/** The report as JSON, which `readReport` takes again. */
+export function renderJson(report: Report): string {
   const missingAsNull = (_key: string, value: unknown) => (value === undefined ? null : value);
-  const text = JSON.stringify({ benchmark: title, environment, targets, ...figures }, missingAsNull);
-  writeFileSync(files.json, `${text}\n`);
+  return `${JSON.stringify(report, missingAsNull)}\n`;
+}
+
+/** The report that `renderJson` has written; whatever else it is given, it does not check. */
+export function readReport(text: string): Report {
+  const report = JSON.parse(text) as Report;
+  const chapters = report.chapters.map((chapter) => ({
+    ...chapter,
+    targets: chapter.targets.map((target) => ({ ...target, measured: target.measured ?? undefined })),
+  }));
+  return { ...report, chapters };
 }

@@ -7,6 +7,12 @@ if [ "$(id -u)" != 0 ]; then
   echo "tapwall: the tests need root, to make network namespaces and macvtap devices" >&2
   exit 1
 fi
+# For the pages that the benchmark writes; nothing else needs a browser.
+if [ ! -x /usr/bin/chromium ]; then
+  echo "tapwall: installing chromium for the tests" >&2
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
+fi
 npm run --silent build:test
 export TAPWALL_FORBID_HOST_NAMESPACE=1
 export TZ=UTC LC_ALL=C.UTF-8

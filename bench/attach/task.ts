@@ -10,6 +10,10 @@ export interface Task {
   program: Program;
   /** For nft and libnftables: the same policy as a file that takes $intf, with a table of its own name. */
   policyFile: string;
+  /** The kernel's name of the table that it makes. */
+  table: string;
+  /** Where tapwall puts its transactions for the C program. */
+  floorFiles: { attach: string; detach: string };
 }
 
 /** A structured clone, not JSON: a program holds bytes. It is what the agent's thread gets its programs by, too. */

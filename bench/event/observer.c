@@ -1,7 +1,7 @@
 /*
  * Sees from outside how long a new device is without its filter.
  *
- *   observer NAMESPACE PARENT COUNT paced|burst table|element
+ *   observer NAMESPACE PARENT COUNT paced|burst table|element|none
  *
  * One process makes COUNT macvtap devices on the link PARENT of the namespace; this one listens to the kernel's
  * notifications of links (RTNLGRP_LINK) and of nf_tables (NFNLGRP_NFTABLES) and notes when each arrives. In `burst`
@@ -14,7 +14,7 @@
  *   link TIME INDEX NAME       the first notification of a device
  *   filter TIME INDEX NAME     the first notification of its filter, which the kernel sends behind the commit: with
  *                              `table` that of a table of its own, with `element` that of the element of the map
- *                              device.policy which gives it a policy
+ *                              device.policy which gives it a policy; with `none` no filter is waited for
  *   create BEFORE AFTER        around sendmsg(2) and the acknowledgement, in the order of the devices
  *   lost                       notifications were lost
  *   priority NUMBER            the real-time priority of the listeners, 0 if they have none
@@ -83,7 +83,7 @@ struct creator {
 struct run {
   size_t count;
   bool paced;
-  /* What a device's filter is known by. */
+  /* What a device's filter is known by; NULL when none is waited for. */
   mnl_cb_t on_filter;
   const struct creator *creator;
   /* How many devices the creator may have made. */
@@ -309,13 +309,14 @@ static void *listen_to_kernel(void *data) {
       {STDIN_FILENO, POLLIN, 0}, /* At its end, whoever asked is gone. */
   };
   settle_on_core(listener);
-  while (listener->links.count < count || listener->filters.count < count) {
+  const mnl_cb_t on_filter = listener->run->on_filter;
+  while (listener->links.count < count || (on_filter != NULL && listener->filters.count < count)) {
     const int ready = poll(files, 3, PATIENCE_MS);
     if (ready < 0) err(EXIT_FAILURE, "poll");
     if (ready == 0) break;
     if (files[2].revents != 0) exit(EXIT_FAILURE);
     receive(listener, listener->route, on_link, &listener->links);
-    receive(listener, listener->netfilter, listener->run->on_filter, &listener->filters);
+    if (on_filter != NULL) receive(listener, listener->netfilter, on_filter, &listener->filters);
     keep_pace(listener);
   }
   return NULL;
@@ -374,7 +375,7 @@ static void print_results(const struct listener *listeners, size_t listener_coun
 
 int main(int argc, char **argv) {
   const long count = argc == 6 ? strtol(argv[3], NULL, 10) : 0;
-  if (argc != 6 || count < 1 || count > LARGEST_COUNT) errx(EXIT_FAILURE, "usage: observer NAMESPACE PARENT COUNT paced|burst table|element");
+  if (argc != 6 || count < 1 || count > LARGEST_COUNT) errx(EXIT_FAILURE, "usage: observer NAMESPACE PARENT COUNT paced|burst table|element|none");
   enter_namespace(argv[1]);
 
   /* Before there is a thread: the creator is a process of one. */
@@ -382,7 +383,7 @@ int main(int argc, char **argv) {
   struct run run = {
       .count = (size_t)count,
       .paced = strcmp(argv[4], "paced") == 0,
-      .on_filter = strcmp(argv[5], "table") == 0 ? on_table : on_element,
+      .on_filter = strcmp(argv[5], "table") == 0 ? on_table : strcmp(argv[5], "element") == 0 ? on_element : NULL,
       .creator = &creator,
   };
   struct listener listeners[MOST_LISTENERS];

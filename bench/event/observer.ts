@@ -8,8 +8,8 @@ import type { Lab } from '#src/demo/lab.js';
 /** How the devices are made: each when the one before is filtered, or all in a row. */
 export type Pace = 'paced' | 'burst';
 
-/** What a device's filter is known by: a table of its own, or the element that gives it a policy. */
-export type Sign = 'table' | 'element';
+/** What a device's filter is known by: a table of its own, or the element that gives it a policy; `none` waits for none. */
+export type Sign = 'table' | 'element' | 'none';
 
 /** What was seen of one device, in nanoseconds of one clock. */
 export interface Observation {

@@ -1,13 +1,7 @@
 import type { Placement } from '#src/config/configuration.js';
+import type { Section, Target } from '../chapter.js';
 import { seededRandom } from '../random.js';
-import {
-  formatDuration,
-  formatEstimate,
-  type Report,
-  SUMMARY_HEAD,
-  summaryCells,
-  type Target,
-} from '../report.js';
+import { formatDuration, formatEstimate, SUMMARY_HEAD, summaryCells } from '../report.js';
 import { type Estimate, quantile, ratioOfMedians, type Summary, summarise } from '../statistics.js';
 import {
   CONTENDERS,
@@ -170,8 +164,6 @@ export function findTargets(figures: Figures): Target[] {
       })),
   ]);
 }
-
-type Section = Report['sections'][number];
 
 function overview({ lines }: Figures): Section {
   const sizes = [...new Set(lines.map(({ devices }) => devices))];

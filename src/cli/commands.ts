@@ -8,6 +8,7 @@ type MakeCommand = (exit: (status: number) => void) => Command;
 const COMMANDS: Record<string, () => Promise<MakeCommand>> = {
   run: async () => (await import('./run.js')).runCommand,
   attach: async () => (await import('./attach.js')).attachCommand,
+  bench: async () => (await import('./bench.js')).benchCommand,
   release: async () => (await import('./release.js')).releaseCommand,
   detach: async () => (await import('./detach.js')).detachCommand,
   list: async () => (await import('./list.js')).listCommand,

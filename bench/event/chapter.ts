@@ -1,18 +1,8 @@
-/** How long it takes until a new device has its filter, as another process sees it. */
-import { Command, InvalidArgumentError } from 'commander';
-import { withScratchFolder } from '../cleanup.js';
-import { afterRun, readEnvironment } from '../environment.js';
-import { formatDuration, publish, type Report, SUMMARY_HEAD, summaryCells, type Target } from '../report.js';
+import type { Benchmark, Chapter, Target } from '../chapter.js';
+import { missingCompiler } from '../programs.js';
+import { formatDuration, SUMMARY_HEAD, summaryCells } from '../report.js';
 import { quantile, type Summary, summarise } from '../statistics.js';
 import { runEvent, type ScenarioResult } from './benchmark.js';
-
-interface Options {
-  devices: number;
-  quick?: boolean;
-  json?: string;
-  markdown?: string;
-  assert?: boolean;
-}
 
 interface ScenarioFigures {
   title: string;
@@ -31,9 +21,9 @@ interface ScenarioFigures {
   priority: number;
 }
 
-const DEFAULT_DEVICES = 1000;
-const QUICK_DEVICES = 200;
-const LARGEST_COUNT = 10_000;
+const DEVICES = 1_000;
+const QUICK_DEVICES = 150;
+const CDF_POINTS = 60;
 
 const METHOD = [
   'The real agent runs in its worker thread on the network namespace of a throw-away host, under placement `names` or `prefix`, with one binding and one policy: one that stands in the configuration (the guards mac, ethertype, fragment, dhcp-server, ra, ip, arp and nd, and two rules in each direction), or the usual nft file, of which each device gets a table (two chains of two rules). Another process listens to the kernel’s notifications of links (RTNLGRP_LINK) and of nf_tables (NFNLGRP_NFTABLES). The time of a device runs from its first RTM_NEWLINK to the notification of the element that gives it its policy, or of its table, which the kernel sends behind the commit; both are taken by that one process and clock. Under these placements the device is closed until then, not open.',
@@ -41,14 +31,6 @@ const METHOD = [
   'With a file, a transaction takes the longer the more tables there are: each of its messages names one, and the kernel looks for it in a list. So the first and the last tenth of the devices stand apart.',
   '“Main thread blocked”: the main thread of the agent’s process does nothing else for 50 ms of every 60.',
 ];
-
-function parseDevices(text: string): number {
-  const devices = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (!(devices >= 1 && devices <= LARGEST_COUNT)) {
-    throw new InvalidArgumentError(`It must be a number from 1 to ${LARGEST_COUNT}.`);
-  }
-  return devices;
-}
 
 function evaluate({ scenario, observations }: ScenarioResult, devices: number): ScenarioFigures {
   const samples = observations.devices.flatMap(({ seen, filtered }) =>
@@ -84,6 +66,25 @@ function notesOn(figures: readonly ScenarioFigures[]): string[] {
   ]);
 }
 
+/** Of those that are made one by one on an idle machine. */
+const LONGEST_P50 = 100e3;
+const LONGEST_P99 = 1e6;
+
+function latencyTargets({ title, summary }: ScenarioFigures): Target[] {
+  return [
+    {
+      expected: `${title}: p50 under ${formatDuration(LONGEST_P50)}`,
+      measured: formatDuration(summary.p50),
+      met: summary.p50 < LONGEST_P50,
+    },
+    {
+      expected: `${title}: p99 under ${formatDuration(LONGEST_P99)}`,
+      measured: summary.p99 === undefined ? undefined : formatDuration(summary.p99),
+      met: summary.p99 !== undefined && summary.p99 < LONGEST_P99,
+    },
+  ];
+}
+
 function findTargets(figures: readonly ScenarioFigures[], devices: number): Target[] {
   const filtered = figures.map(({ unfiltered }) => devices - unfiltered);
   return [
@@ -92,16 +93,15 @@ function findTargets(figures: readonly ScenarioFigures[], devices: number): Targ
       measured: filtered.join(', '),
       met: filtered.every((count) => count === devices),
     },
+    ...figures
+      .filter(({ title }) => title === 'names, one by one' || title === 'prefix, one by one')
+      .flatMap(latencyTargets),
   ];
 }
 
-async function run(options: Options): Promise<void> {
-  const environment = readEnvironment();
-  const devices = options.quick ? QUICK_DEVICES : options.devices;
-  const results = await withScratchFolder((folder) => runEvent(devices, folder));
-  const figures = results.map((result) => evaluate(result, devices));
-  const targets = findTargets(figures, devices);
-  const report: Report = {
+export function eventChapter(figures: readonly ScenarioFigures[], devices: number): Chapter {
+  return {
+    name: 'event',
     title: 'From a new device to its filter',
     method: METHOD,
     sections: [
@@ -118,20 +118,37 @@ async function run(options: Options): Promise<void> {
         notes: notesOn(figures),
       },
     ],
-    targets,
-    environment: afterRun(environment),
+    charts: [
+      {
+        title: 'From RTM_NEWLINK to the commit: how many took no longer',
+        kind: 'steps',
+        x: { title: 'microseconds', scale: 'logarithmic' },
+        y: { title: 'per cent', scale: 'linear' },
+        series: figures.map(({ title, samples }) => ({
+          name: title,
+          points: Array.from({ length: CDF_POINTS }, (_, at): [number, number] => {
+            const fraction = (at + 1) / CDF_POINTS;
+            return [quantile(samples, fraction) / 1e3, 100 * fraction];
+          }),
+        })),
+      },
+    ],
+    targets: findTargets(figures, devices),
+    figures: { unit: 'nanoseconds', devices, scenarios: figures },
   };
-  publish(report, { unit: 'nanoseconds', devices, scenarios: figures }, options);
-  if (options.assert && targets.some(({ met }) => !met)) process.exitCode = 1;
 }
 
-const command = new Command('bench:event')
-  .description(
-    'Measures how long it takes until a new device has its filter, in throw-away network namespaces.',
-  )
-  .option('--devices <number>', 'how many devices each scenario makes', parseDevices, DEFAULT_DEVICES)
-  .option('--quick', `${QUICK_DEVICES} devices`)
-  .option('--json <file>', 'write all samples, and what they were measured on')
-  .option('--markdown <file>', 'write the report as Markdown')
-  .option('--assert', 'end with status 1 when a device is not filtered');
-await run(command.parse().opts<Options>());
+export const event: Benchmark = {
+  name: 'event',
+  title: 'from a new device to its filter, seen from outside',
+  seconds: ({ quick }) => (quick ? 10 : 45),
+  missing: () => missingCompiler(['event/observer']),
+  run: async ({ quick, folder }) => {
+    const devices = quick ? QUICK_DEVICES : DEVICES;
+    const results = await runEvent(devices, folder);
+    return eventChapter(
+      results.map((result) => evaluate(result, devices)),
+      devices,
+    );
+  },
+};

@@ -1,23 +1,11 @@
-/** What a frame costs that goes through a device's filter. */
-import { Command, InvalidArgumentError } from 'commander';
-import { withScratchFolder } from '../cleanup.js';
-import { afterRun, readEnvironment } from '../environment.js';
+import type { Benchmark, Chapter, Section, Target } from '../chapter.js';
+import { missingCompiler } from '../programs.js';
 import { seededRandom } from '../random.js';
-import { formatEstimate, publish, type Report, type Target } from '../report.js';
+import { formatEstimate } from '../report.js';
 import { type Estimate, quantile, ratioOfMedians } from '../statistics.js';
 import { type Measurement, runPacket } from './benchmark.js';
 import { LOOKUPS, OVERHEAD, PARTS, POLICY_COUNTS } from './contender.js';
 import type { Direction } from './ruleset.js';
-
-interface Options {
-  quick?: boolean;
-  seconds?: number;
-  seed: number;
-  only?: string[];
-  json?: string;
-  markdown?: string;
-  assert?: boolean;
-}
 
 interface Figures extends Measurement {
   /** Medians, of nanoseconds of processor time, of nanoseconds by the clock and of cycles a frame. */
@@ -29,14 +17,10 @@ interface Figures extends Measurement {
 }
 
 const SECONDS = 30;
-const QUICK_SECONDS = 5;
-const MOST_SECONDS = 3_600;
+const QUICK_SECONDS = 4;
 const MOST_TIMES_BY_HAND = 1.1;
 /** What may be called no noticeable growth. */
 const MOST_TIMES_ONE_POLICY = 1.05;
-
-/** What the others are compared with: they are in every run. */
-const REFERENCES = ['none', 'by-hand', 'mark-1'];
 
 const METHOD = [
   'Frames of 64 bytes (UDP over IPv4) are written to a tap by a C program, as fast as they go, and counted where they come out: from the guest to the far end of the cable (egress), and from there to the guest (ingress). The policy has the guards ethertype, mac and fragment, two rules that accept and two that drop; the frames meet none of them, so all are tried. Each contender has a device of its own, with a table that hooks that device alone; all of them stand at once, in one network namespace.',
@@ -44,42 +28,20 @@ const METHOD = [
   'The interval behind a ratio of medians is the 95% confidence interval of a bootstrap.',
 ];
 
-function parseSeconds(text: string): number {
-  const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
-  if (!(seconds > 0 && seconds <= MOST_SECONDS)) {
-    throw new InvalidArgumentError(`It must be a number of seconds, up to ${MOST_SECONDS}.`);
-  }
-  return seconds;
-}
-
-function parseNames(text: string): string[] {
-  const known = [...OVERHEAD, ...PARTS, ...LOOKUPS].map(({ name }) => name);
-  const names = text.split(',').map((name) => name.trim());
-  const strange = names.find((name) => !known.includes(name));
-  if (strange !== undefined) {
-    throw new InvalidArgumentError(`There is no ${strange}, but there are ${known.join(', ')}.`);
-  }
-  return [...names, ...REFERENCES];
-}
-
-function parseSeed(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
-  return Number(text);
-}
-
 /** Against the contender named, in the same direction. */
 function evaluate(measurements: readonly Measurement[], reference: string, seed: number): Figures[] {
-  return measurements.map((measurement) => {
+  return measurements.flatMap((measurement) => {
     const against = measurements.find(
       ({ contender, direction }) => contender === reference && direction === measurement.direction,
     );
+    if (!against) return [];
     const { samples, elapsed, cycles } = measurement;
     return {
       ...measurement,
       nanoseconds: quantile(samples, 0.5),
       elapsedNanoseconds: quantile(elapsed, 0.5),
       cyclesPerFrame: cycles.length > 0 ? quantile(cycles, 0.5) : undefined,
-      ratio: ratioOfMedians(samples, against?.samples ?? [], seededRandom(seed)),
+      ratio: ratioOfMedians(samples, against.samples, seededRandom(seed)),
     };
   });
 }
@@ -90,7 +52,7 @@ function sectionOf(
   direction: Direction,
   compared: string,
   notes: string[] = [],
-): Report['sections'][number] {
+): Section {
   const inDirection = figures.filter((figure) => figure.direction === direction);
   const open = inDirection.find(({ contender }) => contender === 'none');
   const rows = inDirection.map(
@@ -124,17 +86,8 @@ function ratioTarget(
   });
 }
 
-async function run(options: Options): Promise<void> {
-  const environment = readEnvironment();
-  if (environment.nft === undefined) throw new Error('nft is not installed, and all filters are its text');
-  const { seed, quick = false } = options;
-  const seconds = options.seconds ?? (quick ? QUICK_SECONDS : SECONDS);
-  const contenders = [...OVERHEAD, ...PARTS, ...LOOKUPS].filter(
-    ({ name }) => options.only === undefined || options.only.includes(name),
-  );
-  const measurements = await withScratchFolder((folder) =>
-    runPacket(contenders, { seconds, folder, random: seededRandom(seed) }),
-  );
+/** @param measurements of all contenders, or of some: those that take it apart are left out of a quick run. */
+export function packetChapter(measurements: readonly Measurement[], seed: number): Chapter {
   const of = (contenders: readonly { name: string }[]) =>
     measurements.filter(({ contender }) => contenders.some(({ name }) => name === contender));
   const overhead = evaluate(of(OVERHEAD), 'by-hand', seed);
@@ -163,7 +116,8 @@ async function run(options: Options): Promise<void> {
       MOST_TIMES_ONE_POLICY,
     ),
   ];
-  const report: Report = {
+  return {
+    name: 'packet',
     title: 'What a frame costs',
     method: METHOD,
     sections: [
@@ -173,21 +127,41 @@ async function run(options: Options): Promise<void> {
       sectionOf('What it consists of', parts, 'ingress', 'as a multiple of by hand'),
       sectionOf('Finding the policy, the last of so many', lookups, 'egress', 'as a multiple of marks, 1'),
       sectionOf('Finding the policy, the last of so many', lookups, 'ingress', 'as a multiple of marks, 1'),
+    ].filter(({ table }) => table.rows.length > 0),
+    charts: [
+      {
+        title: 'Processor time of a frame',
+        kind: 'bars',
+        x: { title: '', scale: 'words' },
+        y: { title: 'nanoseconds', scale: 'linear' },
+        labels: OVERHEAD.map(({ title }) => title),
+        series: (['egress', 'ingress'] as const).map((direction) => ({
+          name: direction === 'egress' ? 'from the guest' : 'to the guest',
+          points: overhead
+            .filter((figure) => figure.direction === direction)
+            .map(({ contender, nanoseconds }): [number, number] => [
+              OVERHEAD.findIndex(({ name }) => name === contender),
+              nanoseconds,
+            ]),
+        })),
+      },
     ],
     targets,
-    environment: afterRun(environment),
+    figures: { unit: 'nanoseconds a frame', overhead, parts, lookups },
   };
-  publish(report, { unit: 'nanoseconds a frame', seed, seconds, overhead, parts, lookups }, options);
-  if (options.assert && targets.some(({ met }) => !met)) process.exitCode = 1;
 }
 
-const command = new Command('bench:packet')
-  .description('Measures what a frame costs that goes through a filter, in throw-away network namespaces.')
-  .option('--quick', `shorter: ${QUICK_SECONDS} seconds for each direction`)
-  .option('--seconds <number>', `how long is measured for each direction (default: ${SECONDS})`, parseSeconds)
-  .option('--only <names>', 'measure these contenders alone, and what they are compared with', parseNames)
-  .option('--seed <number>', 'for the order of the contenders and the resampling', parseSeed, 1)
-  .option('--json <file>', 'write all samples, and what they were measured on')
-  .option('--markdown <file>', 'write the report as Markdown')
-  .option('--assert', 'end with status 1 when something falls short');
-await run(command.parse().opts<Options>());
+export const packet: Benchmark = {
+  name: 'packet',
+  title: 'what a frame costs',
+  seconds: ({ quick }) => (quick ? 14 : 80),
+  missing: ({ nft }) =>
+    nft === undefined
+      ? 'nft is not installed, and all filters are its text'
+      : missingCompiler(['packet/pump']),
+  run: async ({ quick, seed, random, folder }) => {
+    const contenders = quick ? OVERHEAD : [...OVERHEAD, ...PARTS, ...LOOKUPS];
+    const seconds = quick ? QUICK_SECONDS : SECONDS;
+    return packetChapter(await runPacket(contenders, { seconds, folder, random }), seed);
+  },
+};

@@ -1,0 +1,126 @@
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import type { AgentEvent } from '#src/agent/event.js';
+
+const MAIN = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
+/** Long for a start with thousands of devices and a million addresses. */
+const TIME_LIMIT_MS = 180_000;
+/** USER_HZ, the unit of the times in /proc/PID/stat, is 100 on every architecture that Node runs on. */
+const TICK_NS = 1e7;
+
+/** Nanoseconds of processor time. */
+export interface ProcessorTime {
+  user: number;
+  system: number;
+  /** Of all threads, to the nanosecond; the two above are counted in ticks of 10 ms. */
+  total: number;
+}
+
+/** `tapwall run` as a service manager starts it: what it costs is seen from outside. */
+export class AgentProcess {
+  readonly #child: ChildProcessByStdio<null, Readable, null>;
+  readonly #configuration: string;
+  readonly #closed: Promise<unknown>;
+  readonly #waiting = new Set<{
+    kind: AgentEvent['event'];
+    left: number;
+    resolve(event: AgentEvent): void;
+  }>();
+  #lastFailure = '';
+
+  private constructor(configuration: string, namespacePath: string) {
+    this.#configuration = configuration;
+    const args = [MAIN, 'run', '--config', configuration, '--namespace', namespacePath, '--json'];
+    this.#child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.#closed = once(this.#child, 'close');
+    createInterface({ input: this.#child.stdout }).on('line', (line) => this.#take(JSON.parse(line)));
+  }
+
+  /** Starts it on a network namespace, and resolves when it is ready. @param folder for its configuration. */
+  static async start(yaml: string, folder: string, namespacePath: string): Promise<AgentProcess> {
+    const configuration = `${folder}/agent.yaml`;
+    writeFileSync(configuration, yaml);
+    const agent = new AgentProcess(configuration, namespacePath);
+    await agent.saw('ready');
+    return agent;
+  }
+
+  /** Resolves with the last of so many events of one kind, from now on. */
+  async saw(kind: AgentEvent['event'], times = 1): Promise<AgentEvent> {
+    const event = new Promise<AgentEvent>((resolve, reject) => {
+      const waiting = { kind, left: times, resolve };
+      this.#waiting.add(waiting);
+      const fail = (why: string) => reject(new Error(`the agent ${why}${this.#lastFailure}`));
+      const timer = setTimeout(() => fail(`told of no ${kind} in ${TIME_LIMIT_MS} ms`), TIME_LIMIT_MS);
+      this.#child.once('close', () => fail('has ended'));
+      waiting.resolve = (one) => {
+        clearTimeout(timer);
+        resolve(one);
+      };
+    });
+    return event;
+  }
+
+  /** Gives it another configuration. @returns nanoseconds until it says that it is in force. */
+  async reload(yaml: string): Promise<number> {
+    writeFileSync(this.#configuration, yaml);
+    const reloaded = this.saw('reloaded');
+    const start = process.hrtime.bigint();
+    this.#child.kill('SIGHUP');
+    await reloaded;
+    return Number(process.hrtime.bigint() - start);
+  }
+
+  /** Resident memory, in bytes. */
+  get residentBytes(): number {
+    const [, kib] = /^VmRSS:\s+(\d+) kB$/m.exec(this.#read('status')) ?? [];
+    return Number(kib) * 1024;
+  }
+
+  get processorTime(): ProcessorTime {
+    // The name of the command may hold blanks and brackets; it ends with the last bracket.
+    const fields = this.#read('stat')
+      .replace(/^.*\) /s, '')
+      .split(' ');
+    const [user = Number.NaN, system = Number.NaN] = fields
+      .slice(11, 13)
+      .map((ticks) => Number(ticks) * TICK_NS);
+    const threads = readdirSync(`/proc/${this.#child.pid}/task`);
+    const total = threads.reduce((sum, thread) => {
+      const [nanoseconds] = this.#read(`task/${thread}/schedstat`).split(' ');
+      return sum + Number(nanoseconds);
+    }, 0);
+    return { user, system, total };
+  }
+
+  async stop(): Promise<void> {
+    if (this.#child.exitCode === null) this.#child.kill('SIGTERM');
+    await this.#closed;
+  }
+
+  #read(file: string): string {
+    return readFileSync(`/proc/${this.#child.pid}/${file}`, 'utf8');
+  }
+
+  #take(event: AgentEvent): void {
+    if (event.event === 'failed' || event.event === 'reload-failed') {
+      this.#lastFailure = `: ${JSON.stringify(event)}`;
+    }
+    for (const waiting of this.#waiting) {
+      if (waiting.kind !== event.event || --waiting.left > 0) continue;
+      this.#waiting.delete(waiting);
+      waiting.resolve(event);
+    }
+  }
+}
+
+/** Nanoseconds in which some core did something, since the machine started. */
+export function machineBusy(): number {
+  const [, ...fields] = readFileSync('/proc/stat', 'utf8').split('\n', 1)[0]?.split(/\s+/) ?? [];
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = fields.map(Number);
+  return (user + nice + system + irq + softirq) * TICK_NS;
+}

@@ -1,0 +1,177 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { chromium } from 'playwright-core';
+import { attachChapter } from '../../dist-bench/attach/chapter.js';
+import type { Report } from '../../dist-bench/chapter.js';
+import { renderHtml } from '../../dist-bench/html.js';
+import { leakChapter } from '../../dist-bench/leak/chapter.js';
+import { fillFigures } from '../../dist-bench/readme.js';
+import { readReport, renderJson, renderMarkdown, renderText } from '../../dist-bench/report.js';
+
+/** What the browser needs to run as root and to ask nothing of any network. */
+const BROWSER_ARGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
+const spread = (median: number, n = 120) =>
+  Array.from({ length: n }, (_, at) => median * (0.9 + (0.2 * at) / (n - 1)));
+
+function measurement(contender: string, title: string, median: number) {
+  return { contender, title, attach: spread(median), detach: spread(median / 2) };
+}
+
+/** Figures that are made up; what is made of them is not. */
+const CHAPTER = attachChapter(
+  [10, 1_000].map((devices) => ({
+    devices,
+    measurements: [
+      measurement('tapwall', 'tapwall, a file', 90e3),
+      measurement('tapwall-again', 'tapwall, a file, once more', 90e3),
+      measurement('nft', 'nft -f, spawned from Node', devices * 1e6),
+      measurement('names', 'tapwall, names', 12e3),
+      measurement('names-floor', 'C, the same bytes, names', 7e3),
+    ],
+  })),
+  1,
+);
+
+const REPORT: Report = {
+  environment: {
+    date: '2026-01-02T03:04:05.000Z',
+    commit: undefined,
+    processor: 'a <processor>',
+    cores: 2,
+    memoryGiB: 4,
+    virtualMachine: true,
+    governor: undefined,
+    clocksource: 'tsc',
+    kernel: '6.18.0',
+    node: 'v20.20.2',
+    nft: undefined,
+    libnftables: '1.0.6',
+    libmnl: '1.0.5',
+    compiler: undefined,
+    load: { before: 0, after: 0.5 },
+  },
+  seed: 1,
+  quick: true,
+  chapters: [
+    CHAPTER,
+    leakChapter(
+      [
+        {
+          contender: 'names',
+          title: 'tapwall, placement names',
+          closed: true,
+          creations: 2,
+          leakyDevices: 1,
+          egress: { sent: 100, leaked: 1 },
+          ingress: { sent: 100, leaked: 0 },
+        },
+      ],
+      2,
+    ),
+  ],
+  leftOut: [{ name: 'packet', why: 'nft is not installed' }],
+};
+
+describe('a report', () => {
+  test('says of each expectation whether it was met, fell short or was not measured', () => {
+    const verdicts = new Map(
+      CHAPTER.targets.map(({ expected, measured, met }) => [expected, { measured, met }]),
+    );
+    const of = (start: string) => [...verdicts].find(([expected]) => expected.startsWith(start))?.[1];
+    assert.equal(of('attach at 1000 devices, names: at least 5,000')?.met, true);
+    assert.equal(of('attach at 1000 devices, prefix')?.measured, undefined);
+    const floor = of('attach at 1000 devices, names: at most 1.5 times C');
+    assert.match(floor?.measured ?? '', /^1\.71 \(/);
+    assert.equal(floor?.met, false);
+    assert.equal(of('self-check at 10 devices')?.met, true);
+    assert.match(renderText(CHAPTER), /^FALLS SHORT {2}attach at 1000 devices, names: at most 1\.5 times C/m);
+    assert.match(renderText(CHAPTER), /^NOT MEASURED {2}attach at 1000 devices, prefix/m);
+  });
+
+  test('is a failed self-check when the same contender differs from itself', () => {
+    const measurements = [
+      measurement('tapwall', 'tapwall, a file', 90e3),
+      measurement('tapwall-again', 'tapwall, a file, once more', 150e3),
+      measurement('names', 'tapwall, names', 12e3),
+    ];
+    const { targets } = attachChapter([{ devices: 10, measurements }], 1);
+    assert.equal(targets.find(({ expected }) => expected.startsWith('self-check'))?.met, false);
+  });
+
+  test('is the same when it is made of its JSON', () => {
+    const read = readReport(renderJson(REPORT));
+    assert.equal(renderMarkdown(read), renderMarkdown(REPORT));
+    assert.equal(renderHtml(read), renderHtml(REPORT));
+    assert.deepEqual(read.chapters[0]?.targets, REPORT.chapters[0]?.targets);
+  });
+
+  test('names what was left out, and says in one table what fell short', () => {
+    const page = renderMarkdown(REPORT);
+    assert.match(page, /^- `packet`: nft is not installed$/m);
+    assert.match(page, /^\| tapwall, placement names: no frame leaks \| 1 of 200 \| falls short \|$/m);
+    assert.match(page, /^\| attach at 1000 devices, prefix: .* \| - \| not measured \|$/m);
+  });
+
+  test('fills in the figures of a page and nothing else', () => {
+    const page = 'before\n<!-- figures -->\nold\n<!-- /figures -->\nafter\n';
+    const filled = fillFigures(page, REPORT);
+    assert.ok(
+      filled.startsWith('before\n<!-- figures -->\n') && filled.endsWith('<!-- /figures -->\nafter\n'),
+    );
+    assert.doesNotMatch(filled, /^old$/m);
+    assert.match(filled, /^\| tapwall, names \| 12\.0 µs \| 12\.0 µs \|$/m);
+    assert.equal(fillFigures(filled, REPORT), filled);
+    assert.throws(() => fillFigures('nothing', REPORT), /has no <!-- figures -->/);
+  });
+});
+
+test('the page draws every chart in light and dark, alone and without an error', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tapwall-page-'));
+  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: BROWSER_ARGS });
+  try {
+    const file = join(folder, 'report.html');
+    writeFileSync(file, renderHtml(REPORT));
+    const backgrounds: string[] = [];
+    for (const colorScheme of ['light', 'dark'] as const) {
+      const page = await browser.newPage({ colorScheme });
+      const complaints: string[] = [];
+      const requests: string[] = [];
+      page.on('console', (message) => complaints.push(message.text()));
+      page.on('pageerror', (error) => complaints.push(error.message));
+      page.on('request', (request) => requests.push(request.url()));
+      await page.goto(pathToFileURL(file).href);
+      const drawn = await page.evaluate<number>('Number(document.documentElement.dataset.drawn)');
+      assert.equal(drawn, 4);
+      // A canvas that nothing was drawn on is empty.
+      const blank = await page.evaluate<number>(
+        `[...document.querySelectorAll('canvas')].filter((canvas) => !canvas.getContext('2d')
+          .getImageData(0, 0, canvas.width, canvas.height).data.some((byte) => byte !== 0)).length`,
+      );
+      assert.equal(blank, 0);
+      backgrounds.push(await page.evaluate<string>('getComputedStyle(document.body).backgroundColor'));
+      assert.deepEqual(complaints, []);
+      assert.deepEqual(
+        requests.filter((url) => !/^(file|data):/.test(url)),
+        [],
+      );
+      await page.close();
+    }
+    assert.notEqual(backgrounds[0], backgrounds[1]);
+  } finally {
+    await browser.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
