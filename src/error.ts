@@ -27,6 +27,8 @@ export const ERROR_CODES = {
   POLICY: "mistakes in a policy, or its file can't be read",
   POLICY_NOT_PORTABLE: "the policy is right, but can't be given to each device on its own",
   TIMEOUT: "the kernel's tables changed all the time while they were read",
+  UNTRUSTED_FILE:
+    'others can write the configuration, a policy or what it includes, or change the path to it: [who may write it](../configuration.md#who-may-write-it)',
   UNKNOWN: "the agent's thread ended without a reason that it could tell",
 } as const satisfies Readonly<Record<string, string>>;
 

@@ -3,6 +3,7 @@ import { TapwallError } from '../error.js';
 import { NFT_TABLE_F_DORMANT } from '../nftables/constants.js';
 import type { Table } from '../nftables/table.js';
 import { encodeSegment, type Segment } from '../nftables/transaction.js';
+import { visibleLine } from '../observe/visible.js';
 import { readDigest, SHARED_RECORD, SHARED_TABLE } from '../program/blueprint.js';
 import { parseDeviceTableName } from '../program/name.js';
 import { claimTable, isOrphan, OWNED } from '../program/ownership.js';
@@ -25,7 +26,7 @@ function isAgents({ name, userdata }: Table): boolean {
 /** Who has a port, in words. A process's first netlink socket of a protocol has its process id for a port. */
 export function portWords(port: number): string {
   try {
-    return `port ${port}, process ${port} (${readFileSync(`/proc/${port}/comm`, 'utf8').trim()})`;
+    return `port ${port}, process ${port} (${visibleLine(readFileSync(`/proc/${port}/comm`, 'utf8').trim())})`;
   } catch {
     return `port ${port}`;
   }

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import type { CompiledShared, Compiler, Listing, PolicySource } from '../compiler/compiler.js';
 import { policyFolder } from '../compiler/includes.js';
 import type {
@@ -10,6 +9,8 @@ import type {
   Unmatched,
 } from '../config/configuration.js';
 import { SourceError, TapwallError } from '../error.js';
+import { readUserFile, Unreadable } from '../files/read.js';
+import { type Judge, refuseDoubts } from '../files/trust.js';
 import { blankEgressChains } from '../policy/egress-chain.js';
 import type { PolicyMembership } from '../policy/membership.js';
 import {
@@ -76,23 +77,26 @@ export interface Prepared {
 
 /**
  * Reads a policy file.
- * @throws TapwallError POLICY when it cannot be read.
+ * @throws TapwallError POLICY when it cannot be read, UNTRUSTED_FILE when others can write it.
  */
-function readPolicyFile(file: string): string {
+function readPolicyFile(file: string, judge: Judge): string {
   try {
-    const text = readFileSync(file);
+    const text = readUserFile(file, judge);
     return new TextDecoder('utf-8', { fatal: true }).decode(text);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    if (!(cause instanceof Unreadable || cause instanceof TypeError)) throw cause;
+    const reason = cause instanceof Unreadable ? cause.message : 'it is not UTF-8';
     throw new TapwallError('POLICY', `cannot read the policy file ${file}: ${reason}`, { cause });
   }
 }
 
+/** @param judge is told of whoever else could write the file, or one that it includes. */
 export function prepareFile(
   policy: Pick<FilePolicy, 'name' | 'file' | 'variables'>,
   capabilities: CompileCapabilities,
+  judge: Judge = refuseDoubts,
 ): Prepared {
-  const text = readPolicyFile(policy.file);
+  const text = readPolicyFile(policy.file, judge);
   const blanked = capabilities.egress ? { text, removed: [] } : blankEgressChains(text, policy.file);
   return {
     source: {
@@ -101,6 +105,7 @@ export function prepareFile(
       text: blanked.text,
       directory: policyFolder(policy.file),
       variables: policy.variables,
+      judge,
     },
     egressLeftOut: blanked.removed.map(({ name }) => name),
   };
@@ -162,11 +167,15 @@ export async function compilePlan(
   return (await compileAll(configuration, compiler, options)).plan;
 }
 
-/** The same, with what nft prints of the shared table; where the hooks will stand makes no difference to it. */
+/**
+ * The same, with what nft prints of the shared table; where the hooks will stand makes no difference to it.
+ * @param judge is told of policies' files that others can write.
+ */
 export function compileForListing(
   configuration: Configuration,
   compiler: Compiler,
   capabilities: CompileCapabilities,
+  judge: Judge,
 ): Promise<{ plan: Plan; listing?: Listing }> {
   const options = {
     placement: 'names' as const,
@@ -175,13 +184,14 @@ export function compileForListing(
     destroys: true,
     ownerPersist: true,
   };
-  return compileAll(configuration, compiler, options);
+  return compileAll(configuration, compiler, options, judge);
 }
 
 async function compileAll(
   configuration: Configuration,
   compiler: Compiler,
   options: PlanOptions,
+  judge: Judge = refuseDoubts,
 ): Promise<{ plan: Plan; listing?: Listing }> {
   const { capabilities, signal } = options;
   const problems: SourceError['problems'][number][] = [];
@@ -197,11 +207,13 @@ async function compileAll(
       continue;
     }
     try {
-      const { source, egressLeftOut } = prepareFile(policy, capabilities);
+      const { source, egressLeftOut } = prepareFile(policy, capabilities, judge);
       programs.set(policy.name, (await compiler.compile(source, { signal })).program);
       leftOut(policy, egressLeftOut);
     } catch (error) {
       signal?.throwIfAborted();
+      // Not a mistake in a text: what everything else says may be somebody else's as well.
+      if (error instanceof TapwallError && error.code === 'UNTRUSTED_FILE') throw error;
       problems.push(...problemsOf(policy, error));
     }
   }

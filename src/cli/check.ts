@@ -4,6 +4,7 @@ import { compileForListing, egressMessage, prepareFile } from '../agent/plan.js'
 import { Compiler } from '../compiler/compiler.js';
 import { loadConfiguration } from '../config/load.js';
 import { formatProblem, SourceError, TapwallError } from '../error.js';
+import { type Doubt, doubtMessage, type Judge } from '../files/trust.js';
 import { passesTags, tagWarning } from '../policy/tag.js';
 import { collectVariable, isConfiguration, policyNameOf, refuseVariables, withoutOption } from './options.js';
 import { EXIT, print, printError, printJson } from './output.js';
@@ -63,23 +64,38 @@ async function checkFile(file: string, compiler: Compiler, options: Options): Pr
     if (options.json) printJson({ event: 'warning', file, message });
     else printError(`tapwall: warning: ${message}`);
   };
+  const doubts = new Map<string, Doubt>();
+  const judge = (doubt: Doubt) => doubts.set(doubtMessage(doubt), doubt);
+  try {
+    await checkPolicies(file, compiler, options, { warn, judge });
+  } finally {
+    for (const [message, { remedy }] of doubts) warn(`${message}: the agent will not use it. ${remedy}`);
+  }
+}
+
+async function checkPolicies(
+  file: string,
+  compiler: Compiler,
+  options: Options,
+  { warn, judge }: { warn: (message: string) => void; judge: Judge },
+): Promise<void> {
   // The policies meet the kernel itself when they are compiled; nothing has to be probed.
   const capabilities = { egress: options.without !== 'egress' };
   if (isConfiguration(file)) {
     refuseVariables(file, options.define ?? {});
-    const configuration = loadConfiguration(file);
+    const configuration = loadConfiguration(file, judge);
     for (const problem of configuration.warnings) warn(formatProblem(problem));
-    const { plan } = await compileForListing(configuration, compiler, capabilities);
+    const { plan } = await compileForListing(configuration, compiler, capabilities, judge);
     plan.warnings.forEach(warn);
     for (const policy of configuration.policies.values()) {
       if (policy.kind !== 'file') continue;
-      const { source } = prepareFile(policy, capabilities);
+      const { source } = prepareFile(policy, capabilities, judge);
       if (passesTags(source.text, policy.guards)) warn(tagWarning(policy.name));
     }
     return;
   }
   const policy = { name: policyNameOf(file), file: resolve(file), variables: options.define ?? {} };
-  const { source, egressLeftOut } = prepareFile(policy, capabilities);
+  const { source, egressLeftOut } = prepareFile(policy, capabilities, judge);
   await compiler.compile({ ...source, file });
   if (passesTags(source.text, [])) warn(tagWarning(policy.name));
   if (egressLeftOut.length > 0) warn(egressMessage(policy.name, egressLeftOut));

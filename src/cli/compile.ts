@@ -6,10 +6,11 @@ import { Compiler } from '../compiler/compiler.js';
 import type { FilePolicy } from '../config/configuration.js';
 import { loadConfiguration } from '../config/load.js';
 import { TapwallError } from '../error.js';
+import { type Doubt, doubtMessage } from '../files/trust.js';
 import { parseMac } from '../links/link.js';
 import { describeProgram } from '../program/describe.js';
 import { collectVariable, isConfiguration, policyNameOf, refuseVariables, withoutOption } from './options.js';
-import { EXIT, print, printJson } from './output.js';
+import { EXIT, print, printError, printJson } from './output.js';
 
 interface Options {
   device: string;
@@ -85,13 +86,18 @@ async function compile(file: string, options: Options): Promise<number> {
   }
 }
 
+/** Nothing is installed, so that somebody else's file does no harm. */
+function warnOfDoubt(doubt: Doubt): void {
+  printError(`tapwall: warning: ${doubtMessage(doubt)}`);
+}
+
 /** A policy that is a file: a table for each device. */
 async function compileFile(
   policy: Pick<FilePolicy, 'name' | 'file' | 'variables'>,
   compiler: Compiler,
   { device, index, mac, json, without }: Options,
 ): Promise<void> {
-  const { source } = prepareFile(policy, { egress: without !== 'egress' });
+  const { source } = prepareFile(policy, { egress: without !== 'egress' }, warnOfDoubt);
   const { program, listing } = await compiler.compile(source, { listing: true });
   // The links that rules name are looked up when a device is attached; here their place is shown.
   const links = new Map(program.links.map((name) => [name, 0]));
@@ -115,7 +121,7 @@ async function compilePolicy(
   compiler: Compiler,
   options: Options,
 ): Promise<void> {
-  const configuration = loadConfiguration(file);
+  const configuration = loadConfiguration(file, warnOfDoubt);
   const policy = configuration.policies.get(name);
   if (!policy) {
     const names = [...configuration.policies.keys()].join(', ');
@@ -126,9 +132,8 @@ async function compilePolicy(
     return;
   }
   const { device, index, mac, json } = options;
-  const { plan, listing } = await compileForListing(configuration, compiler, {
-    egress: options.without !== 'egress',
-  });
+  const capabilities = { egress: options.without !== 'egress' };
+  const { plan, listing } = await compileForListing(configuration, compiler, capabilities, warnOfDoubt);
   const description = describeAdmission(plan, { name: device, index, mac }, policy.name);
   const text = (listing?.text ?? '').replaceAll(listing?.standIn ?? '', () => device);
   if (json) {

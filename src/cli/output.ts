@@ -1,5 +1,6 @@
 import Table from 'cli-table3';
 import { TapwallError } from '../error.js';
+import { visible, visibleLine } from '../observe/visible.js';
 
 /** What the process ends with; documented in the help and the README. */
 export const EXIT = {
@@ -33,6 +34,7 @@ const EXIT_BY_CODE = new Map<string, number>([
   ['CONFIG', EXIT.input],
   ['POLICY', EXIT.input],
   ['POLICY_NOT_PORTABLE', EXIT.input],
+  ['UNTRUSTED_FILE', EXIT.input],
   ['COMPILER_CRASHED', EXIT.input],
   ['COMPILER_TIMEOUT', EXIT.input],
   ['DEVICE_NOT_FOUND', EXIT.notFound],
@@ -48,14 +50,14 @@ export function exitStatusOf(code: string): number {
 }
 
 export function print(text: string): void {
-  process.stdout.write(`${text}\n`);
+  process.stdout.write(`${visible(text)}\n`);
 }
 
 export function printError(text: string): void {
-  process.stderr.write(`${text}\n`);
+  process.stderr.write(`${visible(text)}\n`);
 }
 
-/** One JSON object on one line; 64-bit numbers become strings. */
+/** One JSON object on one line; 64-bit numbers become strings. What a terminal would act on stands in it as JSON writes it. */
 export function printJson(value: unknown): void {
   print(
     JSON.stringify(value, (_key, inner: unknown) => (typeof inner === 'bigint' ? inner.toString() : inner)),
@@ -64,7 +66,7 @@ export function printJson(value: unknown): void {
 
 export function printTable(head: string[], rows: string[][]): void {
   const table = new Table({ head, style: { head: [], border: [], compact: true } });
-  table.push(...rows);
+  table.push(...rows.map((row) => row.map(visibleLine)));
   print(table.toString());
 }
 

@@ -1,4 +1,5 @@
 import type { Problem, SourceLocation } from '../error.js';
+import type { Judge } from '../files/trust.js';
 
 /** A policy's text and how its places are shown to the user. */
 export interface PolicySource {
@@ -10,6 +11,8 @@ export interface PolicySource {
   /** Where relative includes start and what they are confined to; undefined when includes are not allowed. */
   directory: string | undefined;
   variables: Readonly<Record<string, string>>;
+  /** Is told of whoever else could write a file that the text includes; unless given, that is refused. */
+  judge?: Judge;
   /** Where the user wrote a place of `text`, when that is not the same place of `file`. */
   locate?(line: number, column: number): SourceLocation | undefined;
 }

@@ -1,6 +1,8 @@
-import { readdirSync, readFileSync, realpathSync } from 'node:fs';
+import { readdirSync, realpathSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { type Problem, SourceError } from '../error.js';
+import { readUserFile, Unreadable } from '../files/read.js';
+import { type Judge, refuseDoubts } from '../files/trust.js';
 import { findIncludes } from '../policy/include.js';
 import type { PolicySource } from './diagnostics.js';
 
@@ -10,7 +12,7 @@ import type { PolicySource } from './diagnostics.js';
  */
 const MAXIMUM_DEPTH = 16;
 
-type Source = Pick<PolicySource, 'file' | 'text' | 'locate'>;
+type Source = Pick<PolicySource, 'file' | 'text' | 'locate' | 'judge'>;
 
 function isInside(root: string, path: string): boolean {
   const way = relative(root, path);
@@ -45,6 +47,7 @@ function candidates(path: string): string[] | undefined {
 }
 
 function check(source: Source, root: string, depth: number, problems: Problem[]): void {
+  const judge: Judge = source.judge ?? refuseDoubts;
   for (const { path, location, length } of findIncludes(source.text, source.file)) {
     // An include without a path: nft says what is wrong with it.
     if (path === undefined) continue;
@@ -77,19 +80,22 @@ function check(source: Source, root: string, depth: number, problems: Problem[])
         continue;
       }
       try {
-        text = readFileSync(real, 'utf8');
+        // By the name that libnftables will use: links on the way are looked at as well.
+        text = readUserFile(candidate, judge).toString('utf8');
       } catch (error) {
-        refuse(
-          `cannot read the included file ${path}: ${error instanceof Error ? error.message : String(error)}`,
-        );
+        if (!(error instanceof Unreadable)) throw error;
+        refuse(`cannot read the included file ${path}: ${error.message}`);
         continue;
       }
-      check({ file: real, text }, root, depth + 1, problems);
+      check({ file: real, text, judge }, root, depth + 1, problems);
     }
   }
 }
 
-/** @throws SourceError POLICY for includes that are missing, unreadable or outside `directory`. */
+/**
+ * @throws SourceError POLICY for includes that are missing, unreadable or outside `directory`; what the source's judge throws
+ *   for those that others can write.
+ */
 export function checkIncludes(source: Source, directory: string | undefined): void {
   const problems: Problem[] = [];
   if (directory === undefined) {

@@ -1,56 +1,27 @@
 import { isUtf8 } from 'node:buffer';
-import { closeSync, openSync, readSync } from 'node:fs';
 import { type Problem, SourceError, TapwallError } from '../error.js';
-
-export const LARGEST_FILE = 16 * 1024 * 1024;
-const CHUNK = 64 * 1024;
+import { readUserFile, Unreadable } from '../files/read.js';
+import type { Judge } from '../files/trust.js';
 
 /**
  * Reads a configuration file as UTF-8; a byte order mark stays.
+ * @param judge is told of whoever else could have written it.
  * @throws TapwallError CONFIG if it cannot be read or is too large, SourceError CONFIG at the first byte that is
  *   not UTF-8.
  */
-export function readTextFile(path: string): string {
-  const bytes = readBytes(path);
+export function readTextFile(path: string, judge: Judge): string {
+  const bytes = readBytes(path, judge);
   if (!isUtf8(bytes)) throw new SourceError('CONFIG', [notUtf8(bytes, path)]);
   return bytes.toString('utf8');
 }
 
-/** Reads up to the limit, however large the file says it is: a device or a pipe says nothing. */
-function readBytes(path: string): Buffer {
-  let descriptor: number | undefined;
+function readBytes(path: string, judge: Judge): Buffer {
   try {
-    descriptor = openSync(path, 'r');
-    const chunks: Buffer[] = [];
-    for (let total = 0; total <= LARGEST_FILE; ) {
-      const chunk = Buffer.allocUnsafe(CHUNK);
-      const length = readSync(descriptor, chunk);
-      if (length === 0) return Buffer.concat(chunks);
-      chunks.push(chunk.subarray(0, length));
-      total += length;
-    }
-    throw new TapwallError('CONFIG', `the configuration ${path} is larger than 16 MiB`);
-  } catch (error) {
-    throw error instanceof TapwallError ? error : unreadable(path, error);
-  } finally {
-    if (descriptor !== undefined) closeSync(descriptor);
+    return readUserFile(path, judge);
+  } catch (cause) {
+    if (!(cause instanceof Unreadable)) throw cause;
+    throw new TapwallError('CONFIG', `cannot read the configuration ${path}: ${cause.message}`, { cause });
   }
-}
-
-const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file',
-  EACCES: 'this user may not read it',
-  EPERM: 'this user may not read it',
-  EISDIR: 'it is a folder',
-  ENOTDIR: 'a part of its path is not a folder',
-  ELOOP: 'its symbolic links lead in a circle',
-};
-
-function unreadable(path: string, error: unknown): TapwallError {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
-  return new TapwallError('CONFIG', `cannot read the configuration ${path}: ${REASONS[code] ?? code}`, {
-    cause: error,
-  });
 }
 
 /** Points at the first byte that is not UTF-8. */

@@ -1,6 +1,8 @@
 import { type Problem, SourceError } from '../error.js';
+import { LARGEST_FILE } from '../files/read.js';
+import { type Judge, refuseDoubts } from '../files/trust.js';
 import type { Configuration } from './configuration.js';
-import { LARGEST_FILE, readTextFile } from './file.js';
+import { readTextFile } from './file.js';
 import { ConfigurationReader } from './reader.js';
 import { SourceText, type Span } from './source.js';
 import { describe, readYaml } from './yaml.js';
@@ -10,10 +12,12 @@ const MOST_PROBLEMS = 100;
 
 /**
  * Reads and checks a configuration file.
- * @throws SourceError CONFIG with every problem in the file; TapwallError CONFIG if it cannot be read.
+ * @param judge is told if others than root and this user could have written it; unless given, that is refused.
+ * @throws SourceError CONFIG with every problem in the file; TapwallError CONFIG if it cannot be read, UNTRUSTED_FILE if
+ *   others can write it.
  */
-export function loadConfiguration(path: string): Configuration {
-  return parseConfiguration(readTextFile(path), path);
+export function loadConfiguration(path: string, judge: Judge = refuseDoubts): Configuration {
+  return parseConfiguration(readTextFile(path, judge), path);
 }
 
 /**

@@ -2,6 +2,7 @@ import { type Logger, pino } from 'pino';
 import pretty from 'pino-pretty';
 import type { AgentEvent } from '../agent/event.js';
 import { PROMISES } from '../agent/placement.js';
+import { visible, visibleLine } from './visible.js';
 
 /** A log for people, on standard error, one line an entry. */
 export function humanLog(): Logger {
@@ -14,7 +15,17 @@ export function humanLog(): Logger {
     translateTime: 'SYS:yyyy-mm-dd HH:MM:ss.l',
     singleLine: true,
   });
-  return pino({ level: 'info' }, stream);
+  return pino(
+    {
+      level: 'info',
+      hooks: {
+        logMethod([text, ...more], log) {
+          log.apply(this, [typeof text === 'string' ? visible(text) : text, ...more]);
+        },
+      },
+    },
+    stream,
+  );
 }
 
 /** Tells an agent's event as one line of the log, at the level it deserves. */
@@ -61,7 +72,7 @@ export function logEvent(log: Logger, event: AgentEvent): void {
     case 'repaired': {
       const who = event.by.map(
         ({ port, processId, processName }) =>
-          `${processName ?? 'somebody'} (process ${processId ?? 'unknown'}, port ${port})`,
+          `${visibleLine(processName ?? 'somebody')} (process ${processId ?? 'unknown'}, port ${port})`,
       );
       const what = event.tables.length > 0 ? ` changed ${event.tables.join(', ')}` : '';
       const found =

@@ -274,10 +274,13 @@ describe('a file that cannot be read', () => {
     }
   });
 
-  test('is refused beyond 16 MiB, even if it never ends', () => {
+  test('is refused beyond 16 MiB, and when it would never end', () => {
     const path = put('large', Buffer.alloc(16 * 1024 * 1024 + 1, '#'));
-    assert.equal(refusal(path).message, `the configuration ${path} is larger than 16 MiB`);
-    assert.equal(refusal('/dev/zero').message, 'the configuration /dev/zero is larger than 16 MiB');
+    assert.equal(refusal(path).message, `cannot read the configuration ${path}: it is larger than 16 MiB`);
+    assert.equal(
+      refusal('/dev/zero').message,
+      'cannot read the configuration /dev/zero: it is no ordinary file',
+    );
   });
 
   test('is refused at the first byte that is not UTF-8', () => {

@@ -1,0 +1,76 @@
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
+import { type Doubt, type Judge, walk } from './trust.js';
+
+/** More than anybody writes by hand. */
+export const LARGEST_FILE = 16 * 1024 * 1024;
+const CHUNK = 64 * 1024;
+
+/** Why a file was not read. */
+export class Unreadable extends Error {
+  override readonly name = 'Unreadable';
+}
+
+/**
+ * Reads a file of the user's, once, from the descriptor that was looked at. Only an ordinary file is opened at all: a pipe
+ * would be waited for, a device may do something.
+ * @param judge is told of whoever else could have written it.
+ * @throws Unreadable with the reason in words.
+ */
+export function readUserFile(file: string, judge: Judge): Buffer {
+  let descriptor: number | undefined;
+  try {
+    const doubts: Doubt[] = [];
+    const { path, stats } = walk(file, (doubt) => doubts.push(doubt));
+    // First: nobody should be told to take rights away from a device.
+    refuseUnlessOrdinary(stats);
+    doubts.forEach(judge);
+    // Should the file have become something else since.
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    const opened = fstatSync(descriptor);
+    refuseUnlessOrdinary(opened);
+    if (opened.ino !== stats.ino || opened.dev !== stats.dev)
+      throw new Unreadable('it was exchanged for another while it was opened');
+    return readAll(descriptor);
+  } catch (error) {
+    if (error instanceof Error && 'syscall' in error) throw unreadable(error);
+    if (error instanceof Error && 'code' in error && error.code === 'ELOOP') throw unreadable(error);
+    throw error;
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor);
+  }
+}
+
+function refuseUnlessOrdinary(stats: Stats): void {
+  if (stats.isDirectory()) throw new Unreadable('it is a folder');
+  if (!stats.isFile()) throw new Unreadable('it is no ordinary file');
+  if (stats.size > LARGEST_FILE) throw new Unreadable(TOO_LARGE);
+}
+
+const TOO_LARGE = 'it is larger than 16 MiB';
+
+/** Up to the limit, whatever the file says of its size: one of /proc says nothing, and others grow. */
+function readAll(descriptor: number): Buffer {
+  const chunks: Buffer[] = [];
+  for (let total = 0; total <= LARGEST_FILE; ) {
+    const chunk = Buffer.allocUnsafe(CHUNK);
+    const length = readSync(descriptor, chunk);
+    if (length === 0) return Buffer.concat(chunks);
+    chunks.push(chunk.subarray(0, length));
+    total += length;
+  }
+  throw new Unreadable(TOO_LARGE);
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  EACCES: 'this user may not read it',
+  EPERM: 'this user may not read it',
+  EISDIR: 'it is a folder',
+  ENOTDIR: 'a part of its path is not a folder',
+  ELOOP: 'its symbolic links lead in a circle',
+};
+
+function unreadable(error: Error): Unreadable {
+  const code = 'code' in error ? String(error.code) : error.message;
+  return new Unreadable(REASONS[code] ?? code, { cause: error });
+}
