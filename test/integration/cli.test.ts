@@ -212,7 +212,7 @@ describe('tapwall attach, list and detach', () => {
           [
             ['attach', 'macvtap0', '--policy', join(folder, 'none.nft'), ...where],
             3,
-            /cannot read .*none\.nft.*ENOENT/,
+            /cannot read .*none\.nft: there is no such file/,
           ],
           [['attach', 'macvtap0', ...where], 2, /--policy/],
           [['attach', 'macvtap0', ...good, '-D', 'intf=x', ...where], 2, /-D.*name of the device/],
