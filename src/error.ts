@@ -35,6 +35,7 @@ export const ERROR_CODES = {
 /** One of {@link ERROR_CODES}, or the name of an errno. */
 export type ErrorCode = keyof typeof ERROR_CODES | (string & {});
 
+/** What an error has beside its code and message. */
 export interface TapwallErrorOptions {
   cause?: unknown;
   /** What the user can do about it, one sentence. */

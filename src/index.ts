@@ -11,7 +11,13 @@ export type { EventStreamOptions, MissedEvents, StreamedEvent } from './agent/ev
 export { AgentLoop, type LoopOptions } from './agent/loop.js';
 export { type AttachResult, type DetachResult, Hand } from './agent/manual.js';
 export { choosePlacement, type PlacementCapabilities, probePlacement } from './agent/placement.js';
-export { type CompileCapabilities, compilePlan, type Plan, type PlanOptions } from './agent/plan.js';
+export {
+  type CompileCapabilities,
+  compilePlan,
+  type Marks,
+  type Plan,
+  type PlanOptions,
+} from './agent/plan.js';
 export {
   type Count,
   type DeviceStatus,
@@ -25,9 +31,29 @@ export {
   type CompileOptions,
   Compiler,
   type CompilerOptions,
+  type Listing,
   type PolicySource,
 } from './compiler/compiler.js';
-export type { Configuration } from './config/configuration.js';
+export type {
+  AssignedAddress,
+  Binding,
+  Configuration,
+  DeviceSelection,
+  EgressRequirement,
+  FilePolicy,
+  GuardName,
+  InlinePolicy,
+  Limits,
+  NamedSet,
+  Placement,
+  Policy,
+  PolicyText,
+  Rate,
+  SetFlag,
+  Unmatched,
+  Variables,
+  Verdict,
+} from './config/configuration.js';
 export { loadConfiguration, parseConfiguration } from './config/load.js';
 export { createConfiguration } from './config/object.js';
 export type { ConfigurationObject } from './config/whole-schema.js';
@@ -38,6 +64,7 @@ export {
   SourceError,
   type SourceLocation,
   TapwallError,
+  type TapwallErrorOptions,
 } from './error.js';
 export {
   FakeKernel,
@@ -52,5 +79,8 @@ export {
 export type { Kernel, NamespaceHandle, Readiness, SocketOptions, Waker } from './kernel/kernel.js';
 export { linuxKernel } from './kernel/linux.js';
 export { type KernelCapabilities, probeKernel } from './kernel/probe.js';
+export type { Link } from './links/link.js';
+export type { ExtendedAck } from './netlink/acknowledgement.js';
 export { isKernelError, KernelError } from './netlink/error.js';
 export type { Program } from './program/program.js';
+export type { Origin, Ownership } from './program/slot.js';

@@ -148,8 +148,8 @@ export class Agent extends EventEmitter<AgentEvents> {
   /**
    * Compiles another configuration and puts it in force. Until it is compiled whole, nothing changes. What stays the
    * same in it is left alone in the kernel, counters included.
-   * @param options.signal gives it up while it is being compiled; nothing has changed then. What is compiled is put in
-   *   force in any case, so the promise tells which configuration is: resolved, this; rejected, the one before.
+   * The signal gives it up while it is being compiled; nothing has changed then. What is compiled is put in force in any
+   * case, so the promise tells which configuration is: resolved, this; rejected, the one before.
    * @throws SourceError for a policy that does not compile; KernelError if the kernel refuses it.
    */
   async apply(configuration: Configuration, { signal }: Abortable = {}): Promise<void> {
@@ -204,8 +204,7 @@ export class Agent extends EventEmitter<AgentEvents> {
 
   /**
    * Stops. Filters stay in the kernel unless `detach` is set: then every device is open. Resolves when the thread has
-   * ended; at once where it has already.
-   * @param options.signal ends the waiting, not the stopping.
+   * ended; at once where it has already. The signal ends the waiting, not the stopping.
    */
   async stop({ detach = false, signal }: { detach?: boolean } & Abortable = {}): Promise<void> {
     if (this.#stopped) return;

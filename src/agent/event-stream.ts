@@ -1,6 +1,7 @@
 import type { TapwallError } from '../error.js';
 import type { AgentEvent } from './event.js';
 
+/** How events are iterated over. */
 export interface EventStreamOptions {
   /** How many events wait for the reader at most; a whole number of at least 1, 4,096 unless given. */
   limit?: number;

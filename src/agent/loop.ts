@@ -16,12 +16,14 @@ import { Reconciler, type Round } from './reconciler.js';
 import { Schedule } from './schedule.js';
 import type { ForeignChange } from './watch.js';
 
+/** What a loop works with. */
 export interface LoopOptions {
   kernel: Kernel;
   /** Where the devices are; absent for the namespace of the process. */
   namespace?: NamespaceHandle | undefined;
   /** The descriptor of a waker that ends a wait. */
   wakerFd: number;
+  /** Called with each event, from the first on, in the loop's thread. It must not throw. */
   emit(event: AgentEvent): void;
   /** Milliseconds of a clock that never goes back; absent for the process's own. */
   now?: () => number;

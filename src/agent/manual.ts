@@ -15,22 +15,30 @@ import { checkOwners } from './ownership.js';
 import { readShared } from './shared-state.js';
 import { compareMembers } from './target.js';
 
+/** What {@link Hand.attach} did. */
 export interface AttachResult {
   device: string;
+  /** Interface index. */
   index: number;
   policy: string;
+  /** Of the policy's program: equal digests filter alike. */
   digest: string;
+  /** The kernel's names of the tables that the device has now. */
   tables: string[];
   /** Tables of tapwall that the device had before; they were replaced in the same transaction. */
   replaced: string[];
   /** Whether an agent filtered the device, which brings its own policy back when it runs. */
   replacedAgent: boolean;
+  /** How many netlink messages the transaction had. */
   messages: number;
+  /** What it took, up to the kernel's acknowledgement. */
   microseconds: number;
 }
 
+/** What {@link Hand.detach} did. */
 export interface DetachResult {
   device: string;
+  /** Interface index; undefined for a device that is gone. */
   index: number | undefined;
   /** The tables that were removed. */
   tables: string[];
@@ -143,6 +151,7 @@ export class Hand {
     return { device: name, index: link?.index, tables, closed: members.length > 0 };
   }
 
+  /** Closes its sockets. What was attached stays. */
   close(): void {
     this.#netfilter.close();
     this.#route.close();

@@ -142,10 +142,13 @@ export function marksOf({ policies }: Pick<Plan, 'policies'>): Marks {
   return new Map([...policies].map(([name, { mark }]) => [name, mark]));
 }
 
+/** What a plan is made for: a kernel, as {@link probePlacement} found it. */
 export interface PlanOptions {
   placement: Placement;
   capabilities: CompileCapabilities;
+  /** Whether hooks stay when their device goes (6.16). */
   keepsHooks: boolean;
+  /** Whether an element can be destroyed that may not be there (6.3). */
   destroys: boolean;
   /** Whether a table can belong to a socket and outlive it (6.9). */
   ownerPersist: boolean;

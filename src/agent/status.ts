@@ -51,6 +51,7 @@ export interface DeviceStatus {
   egress: DirectionCounts;
 }
 
+/** What the kernel holds in a network namespace. */
 export interface Status {
   /** How the hooks reach devices; undefined where there is no shared table. */
   placement: Placement | undefined;

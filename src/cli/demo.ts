@@ -16,7 +16,7 @@ export function demoCommand(exit: (status: number) => void): Command {
 Needs root. Nothing outside the throw-away namespaces is touched. Exit status 1 when a frame met another
 verdict than it should have.
 
-Example:
+Examples:
   $ sudo tapwall demo`,
     )
     .action(async (options: { json?: boolean }) => exit(await demo(options.json === true)));

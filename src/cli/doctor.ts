@@ -77,7 +77,7 @@ export function doctorCommand(exit: (status: number) => void): Command {
     .option('--json', 'print JSON, one object a line')
     .addHelpText(
       'after',
-      '\nExit status 1 when something is missing that tapwall cannot do without.\n\nExample:\n  $ tapwall doctor',
+      '\nExit status 1 when something is missing that tapwall cannot do without.\n\nExamples:\n  $ tapwall doctor\n  $ tapwall doctor --json',
     )
     .action(async (options: { json?: boolean }) => exit(await doctor(options.json === true)));
 }

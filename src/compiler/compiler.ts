@@ -16,6 +16,7 @@ import type { CompileAnswer } from './protocol.js';
 
 export type { PolicySource } from './diagnostics.js';
 
+/** How a compiler works. */
 export interface CompilerOptions {
   /** Milliseconds that one policy may take; 10,000 unless given. */
   timeLimitMs?: number;
@@ -27,6 +28,7 @@ export interface Listing {
   standIn: string;
 }
 
+/** How one policy is compiled. */
 export interface CompileOptions {
   /** Whether to give what nft prints of the result, too; false unless given. */
   listing?: boolean;
@@ -34,6 +36,7 @@ export interface CompileOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** A policy that is a file, compiled. */
 export interface Compiled {
   program: Program;
   /** Only when asked for. */
@@ -135,6 +138,7 @@ export class Compiler {
 
   /**
    * Compiles the text of the table that all devices share; otherwise as `compile`.
+   * @internal
    * @param verdicts says for which chains frames are counted where they are accepted or dropped.
    */
   async compileShared(

@@ -33,6 +33,7 @@ export interface Configuration {
 /** What a policy may be called: it becomes part of names and comments in the kernel. */
 export const POLICY_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 
+/** Which devices are looked at. */
 export interface DeviceSelection {
   /** Only macvtap devices whose name starts with one of these are looked at. */
   prefixes: readonly string[];
@@ -71,10 +72,14 @@ export interface NamedSet {
   elementLocations: readonly SourceLocation[];
 }
 
+/** As nft's. */
 export type SetFlag = 'interval' | 'timeout' | 'dynamic' | 'constant';
 
+/** Whether a policy that loses its egress half, on a kernel without the hook, is worth a warning. */
 export type EgressRequirement = 'required' | 'optional';
+/** What becomes of a frame. */
 export type Verdict = 'accept' | 'drop';
+/** What devices are given. */
 export type Policy = InlinePolicy | FilePolicy;
 
 /** The values of nft variables, as the nft text that replaces `$name`. */

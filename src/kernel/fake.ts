@@ -17,6 +17,7 @@ export type { FakeRefusal, FakeTransaction } from './fake-nftables.js';
 export type { FakeOperation } from './fake-operation.js';
 export type { FakeTable } from './fake-table.js';
 
+/** What a fake kernel can do. */
 export interface FakeKernelOptions {
   /**
    * Whether a base chain may hook a device that does not exist, as from Linux 6.16 on; true unless given. Without
@@ -132,6 +133,7 @@ export class FakeKernel implements Kernel {
     return this.#journal.transactions;
   }
 
+  /** Undefined before the first. */
   get lastTransaction(): FakeTransaction | undefined {
     return this.#journal.transactions.at(-1);
   }
@@ -168,6 +170,7 @@ export class FakeKernel implements Kernel {
     return this.#journal.onTransaction;
   }
 
+  /** Undefined for nothing. */
   set onTransaction(action: (() => void) | undefined) {
     this.#journal.onTransaction = action;
   }
@@ -274,6 +277,7 @@ export class FakeKernel implements Kernel {
     return this.#hold(namespace);
   }
 
+  /** @throws TapwallError NOT_SUPPORTED for a protocol other than NETLINK_ROUTE and NETLINK_NETFILTER. */
   openSocket(options: SocketOptions): NetlinkSocket {
     const { protocol, groups = [], filter } = options;
     const namespace = this.#namespace(options.namespace);

@@ -10,9 +10,11 @@ export interface NamespaceHandle {
   readonly inode: bigint;
   /** A path by which a child process of this one can enter it, as `nsenter --net=PATH`. */
   readonly path: string;
+  /** Lets go of it. A namespace in which nothing is left goes with its last holder. */
   close(): void;
 }
 
+/** How a netlink socket is to be opened. */
 export interface SocketOptions {
   /** NETLINK_ROUTE, NETLINK_NETFILTER, … */
   protocol: number;
@@ -29,7 +31,9 @@ export interface SocketOptions {
 /** Wakes a thread that is blocked in `Kernel.wait`, from any thread of the process. */
 export interface Waker {
   readonly fd: number;
+  /** Ends the wait that is going on, or the next one. */
   signal(): void;
+  /** Nobody may wait on it any more. */
   close(): void;
 }
 
@@ -40,6 +44,7 @@ export interface Readiness {
   woken: boolean;
 }
 
+/** The calls that tapwall makes of a kernel, the real one or one in memory. */
 export interface Kernel {
   /** A new, empty network namespace that lives as long as it is held open or a socket in it is. */
   createNamespace(): NamespaceHandle;
@@ -48,9 +53,15 @@ export interface Kernel {
    * @throws TapwallError NAMESPACE_NOT_FOUND
    */
   openNamespace(nameOrPath: string): NamespaceHandle;
+  /** @throws KernelError EPERM without the right to it; TapwallError HOST_NAMESPACE_FORBIDDEN. */
   openSocket(options: SocketOptions): NetlinkSocket;
+  /** One wakes one waiting thread, as often as needed. */
   createWaker(): Waker;
-  /** @param timeoutMs at most 1,000, so that a worker that is being terminated is not held for longer. */
+  /**
+   * Blocks until a socket has something to receive, the waker was signalled, or the time is over.
+   * @param wakerFd the descriptor of a waker; -1 for none.
+   * @param timeoutMs milliseconds, at most 1,000, so that a worker that is being terminated is not held for longer.
+   */
   wait(sockets: readonly NetlinkSocket[], wakerFd: number, timeoutMs: number): Readiness;
 }
 

@@ -29,6 +29,7 @@ export class KernelError extends TapwallError {
   /** The kernel's extended acknowledgement; empty when it gave none. */
   readonly extendedAck: ExtendedAck;
 
+  /** @internal */
   constructor(
     operation: string,
     acknowledgement: Acknowledgement,
