@@ -1,8 +1,9 @@
+import { probeAnywhere } from '../compiler/kernel-probe.js';
 import { probeListing } from '../compiler/listing-probe.js';
 import type { Placement } from '../config/configuration.js';
 import { TapwallError } from '../error.js';
 import type { Kernel } from '../kernel/kernel.js';
-import { type KernelCapabilities, probeKernel } from '../kernel/probe.js';
+import type { KernelCapabilities } from '../kernel/probe.js';
 
 /** What decides how hooks reach a device. */
 export interface PlacementCapabilities
@@ -69,13 +70,13 @@ export function listingOutcome(): ReturnType<typeof probeListing> {
 /**
  * Tries what placements need, in throw-away namespaces.
  * @param asked what the configuration says: only some of it depends on the host's nft, which is asked in a child process.
- * @throws KernelError EPERM without the right to make network namespaces.
+ * @throws TapwallError without the right to make network namespaces, or user namespaces to make them in.
  */
 export async function probePlacement(
   kernel: Kernel,
   asked: Placement | 'auto',
 ): Promise<PlacementCapabilities> {
-  const capabilities = probeKernel(kernel);
+  const capabilities = await probeAnywhere(kernel);
   const asks = capabilities.prefix && (asked === 'auto' || asked === 'prefix');
   return { ...capabilities, listsPrefixes: asks && (await listingOutcome()) === 'listed' };
 }

@@ -63,7 +63,7 @@ async function attach(device: string, options: Options): Promise<number> {
         hand.findDevice(device);
         const file = resolve(options.policy);
         const policy = { name: policyNameOf(file), file, variables: options.define ?? {} };
-        const capabilities = capabilitiesFor(kernel, options.without);
+        const capabilities = await capabilitiesFor(kernel, options.without);
         const { source, egressLeftOut } = prepareFile(policy, capabilities);
         const { program } = await compiler.compile({ ...source, file: options.policy });
         const result = hand.attach(hand.findDevice(device), program);

@@ -1,11 +1,13 @@
 import { Command } from 'commander';
 import { choosePlacement, listingOutcome, PROMISES } from '../agent/placement.js';
+import { probeAnywhere } from '../compiler/kernel-probe.js';
 import type { Placement } from '../config/configuration.js';
 import { measureWindow, type OpenWindow } from '../demo/window.js';
 import { TapwallError } from '../error.js';
 import { loadAddon } from '../kernel/addon.js';
 import { linuxKernel } from '../kernel/linux.js';
-import { type KernelCapabilities, probeKernel } from '../kernel/probe.js';
+import { canMakeNamespaces, type Privileges, readPrivileges } from '../kernel/privilege.js';
+import type { KernelCapabilities } from '../kernel/probe.js';
 import { EXIT, print, printJson, printTable } from './output.js';
 
 /** One thing that was tried. */
@@ -84,17 +86,24 @@ export function doctorCommand(exit: (status: number) => void): Command {
 
 async function doctor(json: boolean): Promise<number> {
   const { libmnl, libnftables } = loadAddon().versions();
-  const capabilities = probe();
-  const findings = [...kernelFindings(capabilities), await listingFinding()];
+  const privileges = readPrivileges();
+  const capabilities = await probe();
+  const findings = [
+    ...privilegeFindings(privileges),
+    ...kernelFindings(capabilities),
+    await listingFinding(),
+  ];
   const placement = await placementHere(capabilities);
   const window = placement && (await windowHere(capabilities));
   if (json) {
     printJson({ event: 'versions', node: process.version, libmnl, libnftables });
+    printJson({ event: 'privileges', user: process.geteuid?.(), ...privileges });
     for (const finding of findings) printJson({ event: 'finding', ...finding });
     if (placement) printJson({ event: 'placement', placement, promise: PROMISES[placement] });
     if (window) printJson({ event: 'window', ...window });
   } else {
     print(`Node ${process.version}, libmnl ${libmnl}, libnftables ${libnftables}`);
+    print(privilegeMessage(privileges));
     printTable(
       ['feature', 'here', 'what is lost'],
       findings.map(({ feature, ok, consequence }) => [feature, ok ? 'yes' : 'NO', ok ? '' : consequence]),
@@ -105,17 +114,46 @@ async function doctor(json: boolean): Promise<number> {
   return findings.some(({ ok, required }) => required && !ok) ? EXIT.failure : EXIT.success;
 }
 
+/** Capabilities that the agent uses, and what it does without them. */
+function privilegeFindings({ capabilities }: Privileges): Finding[] {
+  return [
+    {
+      feature: 'CAP_NET_ADMIN',
+      ok: capabilities.includes('CAP_NET_ADMIN'),
+      consequence: 'no device can be filtered or looked at; check and compile work all the same',
+      required: true,
+    },
+    {
+      feature: 'CAP_SYS_ADMIN',
+      ok: capabilities.includes('CAP_SYS_ADMIN'),
+      consequence:
+        'no --namespace; policies are compiled in a user namespace, which has to be allowed; what others changed while ' +
+        'no agent ran is found where it shows in a digest; the first VM waits some milliseconds longer',
+      required: false,
+    },
+  ];
+}
+
+function privilegeMessage({ capabilities, noNewPrivileges }: Privileges): string {
+  const used = ['CAP_NET_ADMIN', 'CAP_SYS_ADMIN'];
+  const unused = capabilities.filter((name) => !used.includes(name)).length;
+  return (
+    `this process: user ${process.geteuid?.()}, ${unused === 0 ? 'no' : unused} capabilities that filtering does not need, ` +
+    `${noNewPrivileges ? 'cannot' : 'can'} get more by starting programs`
+  );
+}
+
 /** What the kernel can do, or why that could not be tried. */
-function probe(): KernelCapabilities | { reason: string } {
+async function probe(): Promise<KernelCapabilities | { reason: string }> {
   try {
-    return probeKernel(linuxKernel());
+    return await probeAnywhere(linuxKernel());
   } catch (error) {
     if (!(error instanceof TapwallError) && !isPermission(error)) throw error;
     return { reason: error instanceof Error ? error.message : String(error) };
   }
 }
 
-function kernelFindings(capabilities: ReturnType<typeof probe>): Finding[] {
+function kernelFindings(capabilities: Awaited<ReturnType<typeof probe>>): Finding[] {
   if (!('reason' in capabilities)) {
     return FEATURES.map(({ key, ...finding }) => ({ ...finding, ok: capabilities[key] }));
   }
@@ -124,22 +162,24 @@ function kernelFindings(capabilities: ReturnType<typeof probe>): Finding[] {
     {
       feature: 'network namespaces and nf_tables in them',
       ok: false,
-      consequence: `nothing can be tried or filtered (${reason}); run as root, or with CAP_NET_ADMIN and CAP_SYS_ADMIN`,
+      consequence: `nothing can be tried or filtered (${reason}); run as root, or with CAP_NET_ADMIN and CAP_SYS_ADMIN, or allow user namespaces`,
       required: true,
     },
   ];
 }
 
 /** The placement that a configuration gets which asks for none. */
-async function placementHere(capabilities: ReturnType<typeof probe>): Promise<Placement | undefined> {
+async function placementHere(
+  capabilities: Awaited<ReturnType<typeof probe>>,
+): Promise<Placement | undefined> {
   if ('reason' in capabilities || !capabilities.ingress) return undefined;
   const listsPrefixes = (await listingOutcome()) === 'listed';
   return choosePlacement('auto', { ...capabilities, listsPrefixes });
 }
 
 /** How long a device is open that no hook awaits: under `device` and `chain` every one. */
-async function windowHere(capabilities: ReturnType<typeof probe>): Promise<OpenWindow | undefined> {
-  if ('reason' in capabilities || !capabilities.macvtap) return undefined;
+async function windowHere(capabilities: Awaited<ReturnType<typeof probe>>): Promise<OpenWindow | undefined> {
+  if ('reason' in capabilities || !capabilities.macvtap || !canMakeNamespaces()) return undefined;
   return await measureWindow(linuxKernel(), capabilities.addDevice ? 'device' : 'chain');
 }
 

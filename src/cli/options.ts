@@ -1,9 +1,11 @@
 import { basename } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { CompileCapabilities } from '../agent/plan.js';
+import { probeAnywhere } from '../compiler/kernel-probe.js';
 import { TapwallError } from '../error.js';
 import type { Kernel, NamespaceHandle } from '../kernel/kernel.js';
 import { linuxKernel } from '../kernel/linux.js';
+import { canMakeNamespaces } from '../kernel/privilege.js';
 import { probeEgress } from '../kernel/probe.js';
 import { flawInVariableName, flawInVariableValue } from '../policy/variable.js';
 
@@ -27,8 +29,12 @@ export function withoutOption(): Option {
   return new Option('--without <feature>', 'act as on a kernel that lacks a feature').choices(['egress']);
 }
 
-export function capabilitiesFor(kernel: Kernel, without: string | undefined): CompileCapabilities {
-  return { egress: without !== 'egress' && probeEgress(kernel) };
+export async function capabilitiesFor(
+  kernel: Kernel,
+  without: string | undefined,
+): Promise<CompileCapabilities> {
+  if (without === 'egress') return { egress: false };
+  return { egress: canMakeNamespaces() ? probeEgress(kernel) : (await probeAnywhere(kernel)).egress };
 }
 
 /** Opens the namespace for as long as `action` runs. */

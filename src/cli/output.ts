@@ -81,7 +81,8 @@ export function reportError(error: unknown, json: boolean): number {
   else {
     printError(`tapwall: ${error.message}`);
     if (error.hint !== undefined) printError(`  ${error.hint}`);
-    if (error.code === 'EPERM') printError('  Root, or CAP_NET_ADMIN and CAP_SYS_ADMIN, is needed.');
+    if (error.code === 'EPERM')
+      printError('  Root or CAP_NET_ADMIN is needed; tapwall doctor says what is there, and what it is for.');
   }
   return exitStatusOf(error.code);
 }

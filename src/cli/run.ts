@@ -73,7 +73,7 @@ async function run(options: Options): Promise<number> {
   };
   return await inNamespace(options.namespace, async (kernel, namespace) => {
     const configuration = load();
-    const capabilities = capabilitiesFor(kernel, options.without);
+    const capabilities = await capabilitiesFor(kernel, options.without);
     // Signals that come while the agent starts are kept for when it has.
     const signals = new SignalQueue(['SIGINT', 'SIGTERM', 'SIGHUP', RELEASE_SIGNAL]);
     // By this name the release command knows an agent, and others see who it was that changed something.

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { loadAddon } from '../kernel/addon.js';
 import { linuxKernel } from '../kernel/linux.js';
+import { probeKernel } from '../kernel/probe.js';
 import type { Markers } from '../program/template.js';
 import { addPrefixChain, PREFIX } from './prefix-chain.js';
 import {
@@ -141,6 +142,8 @@ function answerTo(request: Request): Answer {
   switch (request.kind) {
     case 'compile':
       return compile(request);
+    case 'probe':
+      return { id: request.id, status: 'probed', capabilities: probeKernel(kernel) };
     case 'list-prefix':
       return listPrefix(request);
     case 'list-tables':

@@ -3,6 +3,7 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { TapwallError } from '../error.js';
+import { canMakeNamespaces } from '../kernel/privilege.js';
 import { ANSWER_DESCRIPTOR, type Answer, type READY, type Request } from './protocol.js';
 
 /** Compiling takes milliseconds; what takes this long is caught in one of libnftables' endless loops. */
@@ -25,7 +26,7 @@ interface Pending {
  * before it has threads: unshare(1), which every Linux distribution has, does it before Node starts.
  */
 function command(): [string, string[]] {
-  if (process.geteuid?.() === 0) return [process.execPath, [CHILD]];
+  if (canMakeNamespaces()) return [process.execPath, [CHILD]];
   return ['unshare', ['--user', '--map-root-user', '--net', '--', process.execPath, CHILD]];
 }
 

@@ -1,3 +1,4 @@
+import type { KernelCapabilities } from '../kernel/probe.js';
 import type { Markers } from '../program/template.js';
 
 /**
@@ -9,7 +10,13 @@ export const ANSWER_DESCRIPTOR = 3;
 /** The child's first line: it runs, with its libraries loaded. */
 export const READY = { ready: true } as const;
 
-export type Request = CompileRequest | ListingRequest | TablesRequest;
+export type Request = CompileRequest | ListingRequest | ProbeRequest | TablesRequest;
+
+/** Try what the kernel can do. */
+export interface ProbeRequest {
+  id: number;
+  kind: 'probe';
+}
 
 /** Make a chain on a name prefix, with a rule, and let libnftables list it. */
 export interface ListingRequest {
@@ -42,7 +49,13 @@ export interface CompileRequest {
   listing: boolean;
 }
 
-export type Answer = CompileAnswer | ListingAnswer | TablesAnswer;
+export type Answer = CompileAnswer | ListingAnswer | ProbeAnswer | TablesAnswer;
+
+export interface ProbeAnswer {
+  id: number;
+  status: 'probed';
+  capabilities: KernelCapabilities;
+}
 
 export interface TablesAnswer {
   id: number;

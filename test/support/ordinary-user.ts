@@ -1,4 +1,4 @@
-import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
+import { type ChildProcess, type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,8 +24,12 @@ cd /
 folder=$1
 node=$2
 shift 2
-exec setpriv --reuid=65534 --regid=65534 --clear-groups "$node" "$folder/dist/cli/main.js" "$@"
+exec setpriv --reuid=65534 --regid=65534 --clear-groups $TAPWALL_TEST_SETPRIV "$node" "$folder/dist/cli/main.js" "$@"
 `;
+
+/** The one right that the agent cannot do without; what cannot be had later either. */
+const NET_ADMIN_ALONE =
+  '--inh-caps=-all,+net_admin --ambient-caps=+net_admin --bounding-set=-all,+net_admin --no-new-privs';
 
 /** Runs the command line as a user without any right. */
 export function tapwallAsNobody(...args: string[]): SpawnSyncReturns<string> {
@@ -36,4 +40,20 @@ export function tapwallAsNobody(...args: string[]): SpawnSyncReturns<string> {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/**
+ * Runs the command line as a user with CAP_NET_ADMIN and no other right, inside a network namespace of the test's: it names no
+ * namespace, since it may enter none.
+ * @param namespace a path.
+ * @param folder an empty one, which is the caller's to remove.
+ */
+export function tapwallWithNetAdmin(namespace: string, folder: string, ...args: string[]): ChildProcess {
+  // The guard against the machine's own network compares namespaces by what the process is in, which is the test's here.
+  const { TAPWALL_FORBID_HOST_NAMESPACE: _, ...environment } = process.env;
+  const command = [`--net=${namespace}`, 'unshare', '--mount', 'sh', '-c', SCRIPT, PROJECT, folder];
+  return spawn('nsenter', [...command, process.execPath, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...environment, TAPWALL_TEST_SETPRIV: NET_ADMIN_ALONE },
+  });
 }
