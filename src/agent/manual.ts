@@ -7,6 +7,7 @@ import { NETLINK_NETFILTER, NETLINK_ROUTE } from '../netlink/constants.js';
 import { encodeTransaction, type Segment, transactionLength } from '../nftables/transaction.js';
 import { BY_HAND_MARK, policyMember } from '../policy/membership.js';
 import { attachSegment, detachSegment } from '../program/attach.js';
+import { SHARED_TABLE } from '../program/blueprint.js';
 import { memberSegment } from '../program/member.js';
 import { deviceTableName } from '../program/name.js';
 import type { Program } from '../program/program.js';
@@ -120,6 +121,18 @@ export class Hand {
       messages,
       microseconds,
     };
+  }
+
+  /**
+   * Removes all tables of tapwall's, the door among them, in one transaction: every device is open then.
+   * @returns their names.
+   * @throws TapwallError OWNED_BY_OTHER as {@link attach}.
+   */
+  detachAll(): string[] {
+    const tables = this.#attachments().flatMap((attachment) => attachment.tables);
+    if (readShared(this.#netfilter)) tables.push(SHARED_TABLE);
+    if (tables.length > 0) this.#commit([detachSegment(tables)]);
+    return tables;
   }
 
   /**
