@@ -92,8 +92,9 @@ export class Agent extends EventEmitter<AgentEvents> {
       workerData,
       transferList: [port2],
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
-      // Node refuses to start a worker from a file under an inherited --input-type, which `node -e` has.
-      execArgv: process.execArgv.filter((argument) => !argument.startsWith('--input-type')),
+      // Of the flags of this process a worker may have some and is refused for others, such as those of V8, which hold
+      // for all threads anyway. This one it needs, for what its errors say.
+      execArgv: process.execArgv.filter((argument) => argument === '--enable-source-maps'),
     });
     process.once('exit', this.#onExit);
     this.#worker.on('message', (message: WorkerMessage) => this.#receive(message));

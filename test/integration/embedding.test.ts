@@ -10,7 +10,7 @@ const FILES = { 'tapwall.yaml': ONE_POLICY, 'guard.nft': GUARD };
 const INDEX = new URL('../../dist/index.js', import.meta.url).href;
 
 /** Runs a service of its own that embeds the agent and, once it is ready, does `action`. */
-function embed(lab: Lab, folder: string, action: string) {
+function embed(lab: Lab, folder: string, action: string, flags: readonly string[] = []) {
   const script = `
     import { Agent, linuxKernel, loadConfiguration } from ${JSON.stringify(INDEX)};
     const namespace = linuxKernel().openNamespace(${JSON.stringify(lab.namespacePath)});
@@ -18,7 +18,7 @@ function embed(lab: Lab, folder: string, action: string) {
     const agent = await Agent.start(configuration, { namespace });
     ${action}
   `;
-  return spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+  return spawnSync(process.execPath, [...flags, '--input-type=module', '-e', script], {
     encoding: 'utf8',
     timeout: 30_000,
   });
@@ -26,11 +26,12 @@ function embed(lab: Lab, folder: string, action: string) {
 
 async function afterwards(
   action: string,
+  flags: readonly string[] = [],
 ): Promise<{ status: number | null; stderr: string; ruleset: string }> {
   return await withFiles(FILES, (folder) =>
     withLab((lab) => {
       lab.addMacvtap({ name: 'macvtap0', mac: '52:54:00:00:00:01' });
-      const { status, stderr } = embed(lab, folder, action);
+      const { status, stderr } = embed(lab, folder, action, flags);
       return { status, stderr, ruleset: runIn(lab.host.namespace, ['nft', 'list', 'ruleset']).stdout };
     }),
   );
@@ -39,6 +40,13 @@ async function afterwards(
 describe('a service that embeds the agent', () => {
   it('may call process.exit() while the agent waits, and the filters stay', async () => {
     const { status, stderr, ruleset } = await afterwards('process.exit(7);');
+    assert.equal(status, 7, stderr);
+    assert.match(ruleset, /table netdev tapwall\.\d+\.guard/);
+  });
+
+  it('may run with flags of Node’s and V8’s that a worker is refused for', async () => {
+    const flags = ['--max-semi-space-size=1', '--expose-gc', '--enable-source-maps'];
+    const { status, stderr, ruleset } = await afterwards('process.exit(7);', flags);
     assert.equal(status, 7, stderr);
     assert.match(ruleset, /table netdev tapwall\.\d+\.guard/);
   });
