@@ -66,6 +66,7 @@ export {
   TapwallError,
   type TapwallErrorOptions,
 } from './error.js';
+export type { Doubt, Judge } from './files/trust.js';
 export {
   FakeKernel,
   type FakeKernelOptions,

@@ -108,7 +108,7 @@ export class Agent extends EventEmitter<AgentEvents> {
    * @throws SourceError POLICY or POLICY_NOT_PORTABLE for a policy that does not compile; TapwallError NOT_SUPPORTED for
    *   a placement that this kernel cannot do, COMPILER_CRASHED, COMPILER_TIMEOUT; nothing was changed then.
    * @throws TapwallError OWNED_BY_OTHER where another agent runs, FOREIGN_TABLE, LINK_NOT_FOUND; KernelError EPERM without
-   *   CAP_NET_ADMIN and CAP_SYS_ADMIN.
+   *   CAP_NET_ADMIN.
    */
   static async start(
     configuration: Configuration,

@@ -18,7 +18,7 @@ export function commandPage(program: ProgramHelp, commands: readonly CommandHelp
   page.literal(commands.map(({ usage }) => usage));
   page.heading('Description').paragraph(program.description);
   page.paragraph(
-    'Commands that touch the kernel need root, or `CAP_NET_ADMIN` and `CAP_SYS_ADMIN`. The configuration is described in `tapwall.yaml`(5).',
+    'Commands that touch the kernel need root, or `CAP_NET_ADMIN`; `tapwall doctor` says what is lost without other rights. The configuration is described in `tapwall.yaml`(5).',
   );
   page.heading('Commands');
   for (const command of commands) {

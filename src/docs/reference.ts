@@ -41,7 +41,7 @@ export function commandReference(commands: readonly CommandHelp[], exitStatus: r
   const parts = [
     '# Every command',
     MADE_BY("the commands' own help (src/cli/)"),
-    'The same is in `tapwall COMMAND --help` and in `man tapwall`. Commands that touch the kernel need root, or `CAP_NET_ADMIN` and `CAP_SYS_ADMIN`.',
+    'The same is in `tapwall COMMAND --help` and in `man tapwall`. Commands that touch the kernel need root, or [`CAP_NET_ADMIN`](../troubleshooting.md#least-privilege).',
     ...commands.flatMap(commandParts),
     '## Exit status',
     ['| status | |', '|--:|---|', ...exitStatus.map((line) => row(line.split(/\s{2,}/)))].join('\n'),
