@@ -1,13 +1,13 @@
 #!/bin/bash
-# Compiles and runs what takes longer than a test may: bash scripts/campaign.sh campaign [arguments]. Needs root: all
+# Compiles and runs what takes longer than a test may: bash scripts/campaign.sh campaign|fuzz|soak [arguments]. Needs root: all
 # happens in network namespaces of its own, and none may be the machine's (which the variable below enforces).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 program=${1:-}
 case $program in
-  campaign) ;;
+  campaign | fuzz | soak) ;;
   *)
-    echo "usage: bash scripts/campaign.sh campaign [arguments]; --help tells which" >&2
+    echo "usage: bash scripts/campaign.sh campaign|fuzz|soak [arguments]; --help tells which" >&2
     exit 2
     ;;
 esac

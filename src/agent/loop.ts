@@ -190,12 +190,13 @@ export class AgentLoop {
     this.#pending.clear();
     this.#schedule.begin();
     const wasFailing = this.#schedule.isFailing;
-    const { transactions, foreign } = this.#reconciler.run(this.#channel, round, known);
+    const { transactions, isRepair, foreign } = this.#reconciler.run(this.#channel, round, known);
     if (this.#keeper.takeTroubled()) this.#schedule.fail();
     else this.#schedule.end();
     // At a start and a reload nobody can tell what was somebody else's doing.
     if (transactions === 0 || round === FIRST || round === IN_USE) return;
-    if (foreign || round === ROUTINE || wasFailing) this.#herald.repaired(foreign, transactions);
+    if (foreign || (round === ROUTINE && isRepair) || wasFailing)
+      this.#herald.repaired(foreign, transactions);
   }
 
   /** The same while the agent runs: what goes wrong is told, and tried again. */

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { TapwallError } from '../error.js';
 import type { Kernel } from '../kernel/kernel.js';
 import type { NetlinkSocket } from '../kernel/socket.js';
@@ -38,6 +39,8 @@ export interface Round {
 export interface RoundResult {
   /** How many transactions were sent; 0 when all was as it should be. */
   transactions: number;
+  /** Whether anything of it was not for a link that was made, changed or deleted since the last event that was read. */
+  isRepair: boolean;
   /** Who had changed something since the round before; undefined where nobody had. */
   foreign: ForeignChange | undefined;
 }
@@ -69,12 +72,16 @@ export class Reconciler {
   run(channel: Channel, round: Round, foreign?: ForeignChange): RoundResult {
     const before = channel.committer.count;
     let known = foreign;
+    let isRepair = false;
+    const note = () => {
+      isRepair = true;
+    };
     try {
       for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
         // What was told of until now is in what is read next.
         known = mergeChanges(known, channel.watch.drain());
-        if (this.#once(channel, round, known)) {
-          return { transactions: channel.committer.count - before, foreign: known };
+        if (this.#once(channel, round, known, note)) {
+          return { transactions: channel.committer.count - before, isRepair, foreign: known };
         }
       }
     } finally {
@@ -89,8 +96,16 @@ export class Reconciler {
     );
   }
 
-  /** @returns false when the ruleset changed between what was read and what was sent. */
-  #once({ netfilter, committer, door }: Channel, round: Round, foreign: ForeignChange | undefined): boolean {
+  /**
+   * @param onRepair is called when something has to be done that goes back to no link.
+   * @returns false when the ruleset changed between what was read and what was sent.
+   */
+  #once(
+    { netfilter, committer, door }: Channel,
+    round: Round,
+    foreign: ForeignChange | undefined,
+    onRepair: () => void,
+  ): boolean {
     const { plan } = this.#keeper;
     this.#links.forgetParents();
     const generation = readGeneration(netfilter);
@@ -105,7 +120,7 @@ export class Reconciler {
     const own = new OwnTables(netfilter, deep ? [...attachments.values()] : []);
     if (readGeneration(netfilter) !== generation) return false;
     this.#warnOfUnowned(claim.unowned);
-    const { gone, stale } = this.#takeOver(macvtaps, state, attachments);
+    const { gone, stale, fresh } = this.#takeOver(macvtaps, state, attachments);
     for (const device of this.#keeper.devices.values()) {
       const touched = device.tables.some((table) => foreign?.tables.has(table));
       if (touched || (deep && !own.match(device, plan))) device.digest = undefined;
@@ -118,6 +133,15 @@ export class Reconciler {
       // nf_tables_addchain() and nft_delchain_hook()).
       const moves = movesHooks(state) || steps.some((step) => step.movesHooks);
       if (claim.segment && moves) committer.end();
+      const { change, created, removed, members } = state;
+      // Counters may be those of a device that was made after links were read.
+      const isOfLinks =
+        steps.every(({ device }) => fresh.has(device)) &&
+        [...stale].every(
+          (index) =>
+            gone.some(({ link }) => link.index === index) || !(members.has(index) || attachments.has(index)),
+        );
+      if (!isOfLinks || change.messages.length + created.length + removed.length > 0) onRepair();
       door.put(plan, state, { steps, links, meanwhile }, (outcomes) => this.#keeper.conclude(outcomes));
       for (const index of stale) {
         const device = gone.find(({ link }) => link.index === index);
@@ -131,13 +155,17 @@ export class Reconciler {
     }
   }
 
-  /** Notes of each device what the kernel has of it. @returns what is not there any more. */
+  /**
+   * Notes of each device what the kernel has of it.
+   * @returns what is not there any more, and which devices are new or have become others.
+   */
   #takeOver(
     macvtaps: readonly Link[],
     state: DoorState,
     attachments: Map<number, Attachment>,
-  ): { gone: Device[]; stale: Set<number> } {
+  ): { gone: Device[]; stale: Set<number>; fresh: Set<Device> } {
     const keeper = this.#keeper;
+    const fresh = new Set<Device>();
     keeper.roster.reset(state.counts);
     const present = new Map(macvtaps.map((link) => [link.index, link]));
     const gone: Device[] = [];
@@ -151,8 +179,10 @@ export class Reconciler {
     for (const link of macvtaps) {
       const attachment = attachments.get(link.index);
       const isKnown = [state.members, state.hooks, state.counted].some((one) => one.has(link.index));
+      const linkBefore = keeper.devices.get(link.index)?.link;
       const device = keeper.note(link, attachment, isKnown);
       if (!device) continue;
+      if (!linkBefore || !isDeepStrictEqual(linkBefore, link)) fresh.add(device);
       const { attachedName } = device;
       adoptTables(device, attachment ?? null);
       // The name under which its policy was refused, which is not tried again under it.
@@ -167,7 +197,7 @@ export class Reconciler {
     const stale = new Set([...state.members.keys(), ...state.counted.keys(), ...attachments.keys()]);
     for (const { link } of gone) stale.add(link.index);
     for (const { index } of macvtaps) stale.delete(index);
-    return { gone, stale };
+    return { gone, stale, fresh };
   }
 
   /** Takes away what a device left behind that went while nobody listened. */

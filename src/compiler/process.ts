@@ -4,7 +4,8 @@ import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { TapwallError } from '../error.js';
 import { canMakeNamespaces } from '../kernel/privilege.js';
-import { ANSWER_DESCRIPTOR, type Answer, type READY, type Request } from './protocol.js';
+import { parseAnswer } from './answer.js';
+import { ANSWER_DESCRIPTOR, type Answer, type Request } from './protocol.js';
 
 /** Compiling takes milliseconds; what takes this long is caught in one of libnftables' endless loops. */
 export const DEFAULT_TIME_LIMIT_MS = 10_000;
@@ -103,9 +104,7 @@ export class CompilerProcess {
     // A write to a child that died is reported by its exit.
     child.stdin?.on('error', () => undefined);
     createInterface({ input: child.stdio[ANSWER_DESCRIPTOR] as Readable }).on('line', (line) => {
-      const message = JSON.parse(line) as Answer | typeof READY;
-      if ('ready' in message) this.#ready = true;
-      else this.#answer(child, message);
+      this.#hear(child, line);
     });
     child.on('error', (cause) => {
       this.#gone(
@@ -129,6 +128,18 @@ export class CompilerProcess {
     return new TapwallError('NOT_SUPPORTED', `the compiler's process could not start; it ${end}${words}`, {
       hint: 'An ordinary user needs unprivileged user namespaces (user_namespaces(7)); root does not.',
     });
+  }
+
+  #hear(child: ChildProcess, line: string): void {
+    try {
+      const message = parseAnswer(line);
+      if ('ready' in message) this.#ready = true;
+      else this.#answer(child, message);
+    } catch (error) {
+      if (!(error instanceof TapwallError)) throw error;
+      child.kill('SIGKILL');
+      this.#gone(child, error);
+    }
   }
 
   #answer(child: ChildProcess, answer: Answer): void {

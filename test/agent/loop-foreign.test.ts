@@ -320,6 +320,16 @@ underEach('what nobody has told of is found in time, and what was refused is not
   assert.deepEqual([rig.events(), rig.transactions(), rig.kernel.refusals], [[], [], []]);
 });
 
+underEach('a device that a round finds before its event is read was nobody’s change', (the) => {
+  const rig = the.rig(the.guardAll());
+  rig.onEvent = ({ event }) => {
+    if (event === 'ready') rig.addDevice('macvtap0');
+  };
+  rig.start();
+  rig.step();
+  assert.deepEqual(rig.events(), ['ready 0/0', 'attached macvtap0 2 guard new']);
+});
+
 underEach('a ruleset that changed after it was read is read again', (the) => {
   const rig = threeDevices(the);
   const before = stateOf(rig);

@@ -6,7 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentEvent } from '#src/agent/event.js';
 import type { Lab } from '#src/demo/lab.js';
 import { Running } from '../support/run.js';
-import { until } from '../support/station.js';
+import { PATIENCE_MS, until as untilDeadline } from '../support/station.js';
+
+const until = (what: string, condition: () => boolean) => untilDeadline(what, condition, PATIENCE_MS);
 
 /** A reload takes no longer without a word. */
 const QUIET_MS = 700;

@@ -41,6 +41,8 @@ export interface CampaignOptions {
   placement?: Placement | undefined;
   /** {@link STEPS_ON_ONE_HOST} unless given. */
   stepsOnOneHost?: number;
+  /** Ends the campaign after the step that is being taken. */
+  signal?: AbortSignal;
   say?: (line: string) => void;
 }
 
@@ -76,8 +78,8 @@ class Campaign {
   }
 
   async run(): Promise<Tally> {
-    const { steps, placement } = this.#options;
-    for (let host = 0; this.tally.steps < steps; host++) {
+    const { steps, placement, signal } = this.#options;
+    for (let host = 0; this.tally.steps < steps && !signal?.aborted; host++) {
       const rules = drawRules(
         this.#chance,
         placement ?? PLACEMENTS[host % PLACEMENTS.length] ?? 'names',
@@ -103,8 +105,9 @@ class Campaign {
   async #onHost(stage: Stage): Promise<void> {
     const { board } = stage.traffic;
     try {
-      const { steps, stepsOnOneHost = STEPS_ON_ONE_HOST } = this.#options;
+      const { steps, stepsOnOneHost = STEPS_ON_ONE_HOST, signal } = this.#options;
       for (let step = 0; step < stepsOnOneHost && this.tally.steps < steps; step++) {
+        if (signal?.aborted) break;
         stage.step = this.tally.steps;
         await this.#step(stage);
         this.tally.steps++;

@@ -58,12 +58,12 @@ async function rename(stage: Stage, guest: Guest, name: string): Promise<string>
   const before = guest.name;
   const isOutside = NAMES.outside.some((one) => one === name);
   const isHooked = isHookedInAdvance(rules, name) && isHookedInAdvance(rules, before);
-  const isFile = guest.lastPolicy !== undefined && POLICIES[guest.lastPolicy].file;
   if (isOutside) await stage.openWindow(guest, 'outside the prefixes');
-  else if (isFile) await stage.openWindow(guest, 'file policy of another name');
+  else if (guest.mayHaveTables) await stage.openWindow(guest, 'file policy of another name');
   else if (!isHooked) await stage.openWindow(guest, 'no hook in advance');
   else await stage.expectMore(guest);
   guests.rename(guest, name);
+  stage.note(guest);
   stage.closeIfHooked(guest);
   return `rename ${before} to ${name}`;
 }
@@ -128,6 +128,7 @@ export const DEVICE_DEEDS: Readonly<Record<string, Deed>> = {
     await stage.expectMore(guest);
     const alias = guest.alias === '' ? stage.chance.of(['lent to somebody', 'of no meaning']) : '';
     stage.guests.setAlias(guest, alias);
+    stage.note(guest);
     return `give ${guest.name} the alias "${alias}"`;
   },
   bounce: async (stage) => {

@@ -36,6 +36,8 @@ export interface Guest extends Identity {
   born: number;
   /** What it had when all was last as it should be. */
   lastPolicy: PolicyName | undefined;
+  /** Whether it may have had tables of its own since: they hook the name that it had then. */
+  mayHaveTables: boolean;
 }
 
 /** Whether the agent has anything to do with it. */
@@ -81,6 +83,7 @@ export class Guests {
       isElsewhere: false,
       born,
       lastPolicy: undefined,
+      mayHaveTables: false,
     };
     this.all.push(guest);
     return guest;

@@ -25,12 +25,15 @@ const command = new Command('campaign')
   .action(async ({ steps, seed = String(randomInt(2 ** 32)), placement, hostSteps }: Options) => {
     say(`seed ${seed}, ${steps} steps`);
     const start = performance.now();
+    const interrupt = new AbortController();
+    process.once('SIGINT', () => interrupt.abort());
     try {
       const tally = await runCampaign({
         seed: Number(seed),
         steps: Number(steps),
         stepsOnOneHost: Number(hostSteps),
         placement,
+        signal: interrupt.signal,
         say,
       });
       for (const line of tally.lines()) say(line);

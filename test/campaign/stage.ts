@@ -10,7 +10,7 @@ import { Traffic } from './traffic.js';
 import { type Class, WAYS, WINDOWS, type Window } from './traffic-board.js';
 
 /** Within this time all must be as it should be again, whatever happened: many times what it takes. */
-const BOUND_MS = 20_000;
+const BOUND_MS = 60_000;
 const POLL_MS = 2;
 
 /** What the campaign was to show does not hold. */
@@ -81,12 +81,18 @@ export class Stage {
     await this.traffic.arrived();
   }
 
+  /** Remembers what a guest may have been given. To be called whenever it or the rules may have become others. */
+  note(guest: Guest): void {
+    const policy = verdictOf(this.rules, guest)?.policy;
+    if (policy !== undefined && POLICIES[policy].file) guest.mayHaveTables = true;
+  }
+
   /** What is so of a guest from the first moment on, when it has got a name or came back. */
   closeIfHooked(guest: Guest): void {
     const { board } = this.traffic;
     if (this.isChanged || guest.isElsewhere || !isHookedInAdvance(this.rules, guest.name)) return;
     // Its own tables may hook another name, and whatever admitted it may still do.
-    if (guest.lastPolicy && POLICIES[guest.lastPolicy].file) return;
+    if (guest.mayHaveTables) return;
     board.setWindow(guest.slot, 'forbidden', 0);
   }
 
@@ -97,6 +103,7 @@ export class Stage {
     const window: Window = this.isChanged ? 'changed by others' : 'no hook in advance';
     board.setWindow(guest.slot, 'forbidden', isClosed ? 0 : WINDOWS.indexOf(window));
     board.setWindow(guest.slot, 'others', isClosed && !verdictOf(this.rules, guest) ? 0 : 1);
+    this.note(guest);
     this.traffic.serve(endpointOf(guest));
   }
 
@@ -107,6 +114,7 @@ export class Stage {
     await this.traffic.arrived();
     this.rules = rules;
     this.#judge = judge;
+    for (const guest of this.guests.all) this.note(guest);
     this.agent.write(filesOf(rules));
   }
 
@@ -198,6 +206,7 @@ export class Stage {
     for (const guest of this.guests.all) {
       const verdict = verdictOf(this.rules, guest);
       guest.lastPolicy = isCovered(guest) ? verdict?.policy : undefined;
+      guest.mayHaveTables = guest.lastPolicy !== undefined && POLICIES[guest.lastPolicy].file;
       if (!isCovered(guest)) continue;
       board.setWindow(guest.slot, 'forbidden', 0);
       board.setWindow(guest.slot, 'others', verdict ? 1 : 0);

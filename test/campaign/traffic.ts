@@ -25,7 +25,7 @@ const ADDRESSES: Readonly<Record<Class, string>> = {
 };
 /** What is on its way when a window opens or closes has arrived after as many rounds of the sender's. */
 const ROUNDS_ON_THE_WAY = 3;
-const ROUND_LIMIT_MS = 20_000;
+const ROUND_LIMIT_MS = 60_000;
 
 /** Whom frames are sent from and to. */
 export interface Endpoint {

@@ -42,11 +42,18 @@ export async function passes(shot: Shot): Promise<boolean> {
 /** Generous, since only a failure reaches it. */
 const DEADLINE_MS = 20_000;
 
-export async function until(what: string, condition: () => boolean): Promise<void> {
-  for (const end = Date.now() + DEADLINE_MS; !condition(); await sleep(2)) {
-    assert.ok(Date.now() < end, `it did not come to this in ${DEADLINE_MS} ms: ${what}`);
+export async function until(
+  what: string,
+  condition: () => boolean,
+  deadlineMs: number = DEADLINE_MS,
+): Promise<void> {
+  for (const end = Date.now() + deadlineMs; !condition(); await sleep(2)) {
+    assert.ok(Date.now() < end, `it did not come to this in ${deadlineMs} ms: ${what}`);
   }
 }
+
+/** For what runs for hours: whoever takes thousands of links away holds the whole kernel's lock on links for long. */
+export const PATIENCE_MS = 120_000;
 
 /** Collects an agent's events. */
 export class EventLog {
