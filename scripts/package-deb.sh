@@ -45,6 +45,7 @@ for page in dist/man/*.[58]; do
 done
 
 install -m 644 README.md docs/*.md packaging/debian/README.Debian "$doc/"
+cp -r docs/reference "$doc/reference"
 cp -r examples "$doc/examples"
 sed "s/@NODE_VERSION@/$node_version/" packaging/debian/copyright >"$doc/copyright"
 gzip -9n <CHANGELOG.md >"$doc/changelog.gz"

@@ -11,7 +11,7 @@ export function configurationReference(sections: readonly ConfigurationSection[]
     '# Every key of a configuration',
     MADE_BY('src/config/schema.ts'),
     'What the keys are for, with examples, is in [the guide](../configuration.md). `tapwall check FILE` tells every mistake at its line and column.',
-    'With the JSON Schema of the package an editor completes keys and marks mistakes. Of a configuration in `/etc/tapwall`, and the package in `/usr/lib/node_modules`, the first line is:',
+    'With the JSON Schema of the package an editor completes keys and marks mistakes. The first line of a configuration says where the schema is; the Debian package has it in `/usr/lib/tapwall/schema/`, a global npm installation usually here:',
     '```\n# yaml-language-server: $schema=/usr/lib/node_modules/tapwall/schema/tapwall.schema.json\n```',
     `## The file`,
     keyTable(top?.keys ?? [], topKeys),

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Ajv } from 'ajv';
@@ -27,6 +28,12 @@ describe('the JSON Schema of a configuration', () => {
       parseConfiguration(text, '/etc/tapwall/tapwall.yaml');
       assert.ok(validate(parse(text)), JSON.stringify(validate.errors));
     }
+  });
+
+  it('is where the first line of the example says', () => {
+    const [first = ''] = readFileSync(`${ROOT}examples/tapwall.yaml`, 'utf8').split('\n');
+    const [, path = ''] = /^# yaml-language-server: \$schema=(\S+)$/.exec(first) ?? [];
+    assert.deepEqual(JSON.parse(readFileSync(join(ROOT, 'examples', path), 'utf8')), schema);
   });
 
   it('refuses what tapwall refuses, at the same place', () => {
