@@ -6,6 +6,7 @@
 #include "guard.h"
 #include "namespace.h"
 #include "nftables.h"
+#include "parent.h"
 #include "socket.h"
 #include "versions.h"
 #include "wait.h"
@@ -22,6 +23,7 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
     exports.Set("Waker", Waker::Define(env));
     exports.Set("wait", Napi::Function::New<Guarded<&Wait>>(env, "wait"));
     exports.Set("runNftables", Napi::Function::New<Guarded<&RunNftables>>(env, "runNftables"));
+    exports.Set("endWithParent", Napi::Function::New<Guarded<&EndWithParent>>(env, "endWithParent"));
     exports.Set("sendDatagram", Napi::Function::New<Guarded<&SendDatagram>>(env, "sendDatagram"));
     exports.Set("versions", Napi::Function::New<Guarded<&Versions>>(env, "versions"));
     return exports;

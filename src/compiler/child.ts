@@ -156,6 +156,8 @@ function answer(message: Answer | typeof READY): void {
   for (let offset = 0; offset < bytes.length; ) offset += writeSync(ANSWER_DESCRIPTOR, bytes, offset);
 }
 
+// Also while libnftables loops: a parent that was killed can end nobody.
+addon.endWithParent();
 answer(READY);
 createInterface({ input: process.stdin }).on('line', (line) => {
   const request = JSON.parse(line) as Request;

@@ -104,6 +104,11 @@ export interface NativeAddon {
    * for: EAGAIN is thrown where the receiver's queue is full.
    */
   sendDatagram(path: string, text: string): void;
+  /**
+   * From now on this process is killed when the thread that started it ends (PR_SET_PDEATHSIG, prctl(2)): one that loops
+   * inside a library hears of no end of its input.
+   */
+  endWithParent(): void;
   /** Versions of the libraries in use, as far as they can be told at run time. */
   versions(): { libmnl: string; libnftables: string };
 }

@@ -1,5 +1,15 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { Hand } from '#src/agent/manual.js';
@@ -7,7 +17,7 @@ import { Compiler, type PolicySource } from '#src/compiler/compiler.js';
 import { SourceError } from '#src/error.js';
 import { withFiles } from '../support/agent.js';
 import { kernel, runIn, withLab } from '../support/host.js';
-import { packet, passes } from '../support/station.js';
+import { packet, passes, until } from '../support/station.js';
 
 const compiler = new Compiler({ timeLimitMs: 3_000 });
 after(() => compiler.close());
@@ -86,6 +96,33 @@ describe('the compiler', () => {
       message: /policy\.nft: the policy did not compile within 3000 ms/,
     });
     assert.equal((await compiler.compile(source(chain('accept')))).program.policy, 'test');
+  });
+
+  it('ends with a process that is killed while libnftables does not come back', async () => {
+    const module = new URL('../../dist/compiler/compiler.js', import.meta.url).href;
+    const policy = JSON.stringify(source(`${chain('accept')}monitor\n`));
+    const script = `import { Compiler } from '${module}'; await new Compiler().compile(${policy});`;
+    const parent = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'ignore' });
+    const exited = once(parent, 'exit');
+    const child = () => readFileSync(`/proc/${parent.pid}/task/${parent.pid}/children`, 'utf8').trim();
+    const sockets = (pid: string) =>
+      readdirSync(`/proc/${pid}/fd`).filter((fd) => {
+        try {
+          return readlinkSync(`/proc/${pid}/fd/${fd}`).startsWith('socket:');
+        } catch {
+          // It was closed meanwhile.
+          return false;
+        }
+      });
+    // Three lead to its parent; with more it is at work, and hears of nothing until that is done, which it never is.
+    await until('the child compiles', () => child() !== '' && sockets(child()).length > 3);
+    const pid = child();
+    parent.kill('SIGKILL');
+    await exited;
+    // Who has inherited it may take its time to ask what became of it.
+    const isGone = () =>
+      !existsSync(`/proc/${pid}`) || /State:\tZ/.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+    await until('the child is gone', isGone);
   });
 
   it('gives a policy the same digest each time, and another rule another', async () => {
