@@ -57,6 +57,15 @@ describe('a configuration that a program has made', () => {
     assert.equal(guard.ingress.text, OBJECT.policies['guard']?.ingress);
   });
 
+  it('keeps a long line one line', () => {
+    const ingress = `ip saddr { ${Array.from({ length: 30 }, (_, index) => `192.168.2.${index}`).join(', ')} } accept`;
+    const policies = { long: { ingress } };
+    const { policies: read } = createConfiguration({ policies, bindings: [{ device: '*', policy: 'long' }] });
+    const long = read.get('long');
+    assert.ok(long?.kind === 'inline');
+    assert.deepEqual([long.ingress?.text, long.ingress?.verbatim], [ingress, true]);
+  });
+
   it('takes the same part in two places, and text that YAML would take for something else', () => {
     const limits = { broadcast: '100/second' };
     const policies = {
