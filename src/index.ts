@@ -66,7 +66,7 @@ export {
   TapwallError,
   type TapwallErrorOptions,
 } from './error.js';
-export type { Doubt, Judge } from './files/trust.js';
+export { type Doubt, doubtMessage, type Judge } from './files/trust.js';
 export {
   FakeKernel,
   type FakeKernelOptions,
