@@ -51,6 +51,15 @@ function bash(entries) {
       .map(({ long }) => long)
       .sort()
       .join(' | ');
+  /** A case without a pattern would be a mistake of syntax. */
+  const caseOf = (kind, action) => {
+    const pattern = named(kind);
+    if (pattern === '') return '';
+    const reply = action
+      ? `      compopt -o filenames\n      mapfile -t COMPREPLY < <(compgen ${action} -- "$current")\n`
+      : '';
+    return `    ${pattern})\n${reply}      return\n      ;;\n`;
+  };
   const choices = all
     .filter(({ choices: list }) => list.length > 0)
     .map(
@@ -63,20 +72,7 @@ _tapwall() {
   COMPREPLY=()
   case $previous in
 ${choices.join('\n')}
-    ${named('file')})
-      compopt -o filenames
-      mapfile -t COMPREPLY < <(compgen -f -- "$current")
-      return
-      ;;
-    ${named('directory')})
-      compopt -o filenames
-      mapfile -t COMPREPLY < <(compgen -d -- "$current")
-      return
-      ;;
-    ${named('value')})
-      return
-      ;;
-  esac
+${[caseOf('file', '-f'), caseOf('directory', '-d'), caseOf('value')].join('')}  esac
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
       -*) ;;
