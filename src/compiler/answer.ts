@@ -17,6 +17,20 @@ const answerSchema = z.union([
     error: z.object({ code: z.string(), message: z.string() }),
   }),
   z.object({ id: z.number(), status: z.literal('printed'), text: z.string() }),
+  z.object({
+    id: z.number(),
+    status: z.literal('probed'),
+    capabilities: z.object({
+      ingress: z.boolean(),
+      egress: z.boolean(),
+      addDevice: z.boolean(),
+      namesInAdvance: z.boolean(),
+      prefix: z.boolean(),
+      ownerPersist: z.boolean(),
+      destroy: z.boolean(),
+      macvtap: z.boolean(),
+    }),
+  }),
   z.object({ id: z.number(), status: z.enum(['listed', 'not-listed', 'unmade']) }),
 ]) satisfies z.ZodType<Answer | typeof READY>;
 
