@@ -24,6 +24,8 @@ export interface Device {
   hooks: Map<number, string>;
   /** Whether frames of it had been counted when the kernel's state was last read. */
   isCounted: boolean;
+  /** Whether it has had a name that the hooks may stand on: frames of it may have been counted since. */
+  wasCovered: boolean;
   /** Who gave it the tables it has for itself. */
   origin: Origin | undefined;
   /** Digest of the program that is installed in its own tables. */
@@ -62,6 +64,7 @@ export function newDevice(link: Link): Device {
     admission: NO_ADMISSION,
     hooks: new Map(),
     isCounted: false,
+    wasCovered: false,
     origin: undefined,
     digest: undefined,
     attachedName: undefined,

@@ -61,6 +61,7 @@ export class Keeper {
       this.devices.set(link.index, device);
     }
     device.link = link;
+    if (this.covers(link)) device.wasCovered = true;
     return device;
   }
 
@@ -98,7 +99,7 @@ export class Keeper {
     }
     const target = this.#targetOf(device, binding);
     const directions = [...this.plan.blueprint.bases.keys()];
-    const mustForget = device.isCounted && !this.covers(link);
+    const mustForget = (device.isCounted || device.wasCovered) && !this.covers(link);
     if (!mustForget && isInPlace(device, target, directions)) {
       this.#settle(device, target);
       return undefined;

@@ -143,3 +143,12 @@ underEach('a device renamed before the loop looked is no failure', (the) => {
   assert.deepEqual(rig.events(), ['attached macvtap1 2 guard new']);
   assert.deepEqual(rig.installed(), ['2 guard macvtap1']);
 });
+
+underEach('a device that leaves the prefixes before it was ever seen leaves no counters', (the) => {
+  const rig = the.started(the.guardAll());
+  rig.addDevice('macvtap0');
+  rig.sendFrames(2);
+  rig.kernel.updateLink('macvtap0', { name: 'eth7' });
+  rig.step();
+  assert.deepEqual([...indexesBySet(rig.kernel).values()].flat(), []);
+});
