@@ -6,6 +6,7 @@
  * agent.on('event', (event) => { if (event.event === 'failed') alarm(event.device, event.error); });
  */
 export { type Abortable, Agent, type AgentEvents, type AgentOptions } from './agent/agent.js';
+export type { DeviceState } from './agent/device.js';
 export type { AgentEvent, DetachReason, EventDevice, EventError } from './agent/event.js';
 export type { EventStreamOptions, MissedEvents, StreamedEvent } from './agent/event-stream.js';
 export { AgentLoop, type LoopOptions } from './agent/loop.js';
@@ -18,6 +19,7 @@ export {
   type Plan,
   type PlanOptions,
 } from './agent/plan.js';
+export type { AgentRequest, DeviceAnswer, DeviceSelector, ToldDevice } from './agent/request.js';
 export {
   type Count,
   type DeviceStatus,
@@ -57,6 +59,16 @@ export type {
 export { loadConfiguration, parseConfiguration } from './config/load.js';
 export { createConfiguration } from './config/object.js';
 export type { ConfigurationObject } from './config/whole-schema.js';
+export {
+  type AdmitRequest,
+  ControlClient,
+  type ControlClientOptions,
+  type DeviceName,
+  type FollowOptions,
+} from './control/client.js';
+export { Control, type ControlOptions } from './control/control.js';
+export type { PolicyDescription } from './control/policies.js';
+export type { AdmitResult, HelloResult, ListResult, StatusResult } from './control/protocol.js';
 export {
   ERROR_CODES,
   type ErrorCode,

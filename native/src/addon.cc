@@ -7,6 +7,7 @@
 #include "namespace.h"
 #include "nftables.h"
 #include "parent.h"
+#include "peer.h"
 #include "socket.h"
 #include "versions.h"
 #include "wait.h"
@@ -25,6 +26,7 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
     exports.Set("runNftables", Napi::Function::New<Guarded<&RunNftables>>(env, "runNftables"));
     exports.Set("endWithParent", Napi::Function::New<Guarded<&EndWithParent>>(env, "endWithParent"));
     exports.Set("sendDatagram", Napi::Function::New<Guarded<&SendDatagram>>(env, "sendDatagram"));
+    exports.Set("peerCredentials", Napi::Function::New<Guarded<&PeerCredentials>>(env, "peerCredentials"));
     exports.Set("versions", Napi::Function::New<Guarded<&Versions>>(env, "versions"));
     return exports;
   });

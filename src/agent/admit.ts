@@ -2,15 +2,17 @@ import type { AssignedAddress } from '../config/configuration.js';
 import { isRepeated, parseAssignedMac } from '../policy/fact.js';
 import { DEVICE_POLICY, memberPatterns, membersOf, type PolicyMembership } from '../policy/membership.js';
 import { type Admission, ListedAdmission, TemplateAdmission } from '../program/admission.js';
-import { encodeAssignedMac } from '../program/assigned-mac.js';
 import type { Member } from '../program/member.js';
 import { MAC_TEXT_LENGTH, MemberTemplate } from '../program/member-template.js';
+import { encodeDeviceRecord, type ToldFacts } from '../program/told-facts.js';
 
 interface AdmittedDevice {
   index: number;
   /** As text; empty for none. */
   mac: string;
   addresses: readonly AssignedAddress[];
+  /** What its element keeps of it for the next agent. */
+  told?: ToldFacts | undefined;
 }
 
 /** Templates by policy, then by the shape of the addresses. They go away together with the plan. */
@@ -20,6 +22,7 @@ const shapes = new WeakMap<readonly AssignedAddress[], string | null>();
 
 /** What admits a device to a policy. */
 export function admit(policy: PolicyMembership, device: AdmittedDevice): Admission {
+  if (device.told) return new ListedAdmission(listMembers(policy, device));
   const shape = shapeOf(device.addresses);
   const mac = device.mac.length === MAC_TEXT_LENGTH ? parseAssignedMac(device.mac) : undefined;
   if (shape === null || !mac) return new ListedAdmission(listMembers(policy, device));
@@ -31,7 +34,7 @@ export function admit(policy: PolicyMembership, device: AdmittedDevice): Admissi
 }
 
 function listMembers(policy: PolicyMembership, device: AdmittedDevice): Member[] {
-  const userdata = encodeAssignedMac(device.mac);
+  const userdata = encodeDeviceRecord(device.mac, device.told);
   return membersOf({ ...device, policy }).map((member) =>
     member.set === DEVICE_POLICY ? { ...member, userdata } : member,
   );

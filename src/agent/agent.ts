@@ -6,9 +6,11 @@ import { TapwallError } from '../error.js';
 import type { NamespaceHandle, Waker } from '../kernel/kernel.js';
 import { linuxKernel } from '../kernel/linux.js';
 import { NETLINK_NETFILTER } from '../netlink/constants.js';
+import type { Ownership } from '../program/slot.js';
 import { abortable } from './abort.js';
 import type { AgentEvent, EventError } from './event.js';
 import { EventStream, type EventStreamOptions, type StreamedEvent } from './event-stream.js';
+import { PendingAnswers } from './pending-answers.js';
 import {
   choosePlacement,
   type PlacementCapabilities,
@@ -16,6 +18,7 @@ import {
   probePlacement,
 } from './placement.js';
 import { compilePlan, type Marks, marksOf, type Plan } from './plan.js';
+import type { AgentRequest, DeviceAnswer } from './request.js';
 import { readMarks } from './shared-state.js';
 import { type Status, statusIn } from './status.js';
 import type { WorkerCommand, WorkerMessage, WorkerStart } from './worker.js';
@@ -68,21 +71,27 @@ export class Agent extends EventEmitter<AgentEvents> {
   readonly #compiler: Compiler;
   readonly #options: AgentOptions;
   readonly #steps = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  readonly #answers = new PendingAnswers();
   #plan: Plan;
   readonly #streams = new Set<EventStream>();
+  #configuration: Configuration;
+  /** What was asked last of reloads and releases: each waits for the one before. */
+  #last: Promise<unknown> = Promise.resolve();
   #stopped = false;
+  #released = false;
   // A worker that blocks is not interrupted by process.exit(), which would wait for it.
   readonly #onExit = () => this.#send({ command: 'stop', detach: false });
 
   private constructor(
     start: Omit<WorkerStart, 'commands' | 'wakerFd' | 'steps'>,
-    parts: { waker: Waker; compiler: Compiler; options: AgentOptions },
+    parts: { waker: Waker; compiler: Compiler; options: AgentOptions; configuration: Configuration },
   ) {
     super();
     this.#waker = parts.waker;
     this.#compiler = parts.compiler;
     this.#options = parts.options;
     this.#plan = start.plan;
+    this.#configuration = parts.configuration;
     const { port1, port2 } = new MessageChannel();
     this.#commands = port1;
     port1.unref();
@@ -123,7 +132,7 @@ export class Agent extends EventEmitter<AgentEvents> {
     try {
       const plan = await makePlan(configuration, compiler, options, kernelMarks(options), signal);
       const start = { plan, namespacePath: options.namespace?.path };
-      agent = new Agent(start, { waker: kernel.createWaker(), compiler, options });
+      agent = new Agent(start, { waker: kernel.createWaker(), compiler, options, configuration });
     } catch (error) {
       compiler.close();
       throw error;
@@ -153,14 +162,18 @@ export class Agent extends EventEmitter<AgentEvents> {
    * case, so the promise tells which configuration is: resolved, this; rejected, the one before.
    * @throws SourceError for a policy that does not compile; KernelError if the kernel refuses it.
    */
-  async apply(configuration: Configuration, { signal }: Abortable = {}): Promise<void> {
-    signal?.throwIfAborted();
-    const plan = await makePlan(configuration, this.#compiler, this.#options, marksOf(this.#plan), signal);
-    signal?.throwIfAborted();
-    const reloaded = this.#reached('reloaded');
-    this.#send({ command: 'reload', plan });
-    await reloaded;
-    this.#plan = plan;
+  apply(configuration: Configuration, { signal }: Abortable = {}): Promise<void> {
+    return this.#inTurn(async () => {
+      signal?.throwIfAborted();
+      const plan = await makePlan(configuration, this.#compiler, this.#options, marksOf(this.#plan), signal);
+      signal?.throwIfAborted();
+      const reloaded = this.#reached('reloaded');
+      this.#send({ command: 'reload', plan });
+      await reloaded;
+      this.#plan = plan;
+      this.#configuration = configuration;
+      this.#released = false;
+    });
   }
 
   /** As {@link Agent.apply}. */
@@ -197,10 +210,40 @@ export class Agent extends EventEmitter<AgentEvents> {
    * Gives the tables up until the next reload: others may change them then, and what they change is put right. Resolves
    * when it is done.
    */
-  async release(): Promise<void> {
-    const released = this.#reached('released');
-    this.#send({ command: 'release' });
-    await released;
+  release(): Promise<void> {
+    return this.#inTurn(async () => {
+      const released = this.#reached('released');
+      this.#send({ command: 'release' });
+      await released;
+      this.#released = true;
+    });
+  }
+
+  /** The configuration that is in force. */
+  get configuration(): Configuration {
+    return this.#configuration;
+  }
+
+  /** The same, compiled. */
+  get plan(): Plan {
+    return this.#plan;
+  }
+
+  /** `own`: nobody else can change its tables. `lent`: they were given up until the next reload. */
+  get ownership(): Ownership {
+    const { ownership } = this.#plan;
+    return ownership === 'own' && this.#released ? 'lent' : ownership;
+  }
+
+  /**
+   * Asks the agent's thread about single devices, or for something to be done for them. Resolves when it is done.
+   * @throws TapwallError ARGUMENT or DEVICE_NOT_FOUND; nothing was changed then.
+   */
+  ask(request: AgentRequest): Promise<DeviceAnswer[]> {
+    if (this.#stopped) return Promise.reject(new TapwallError('STOPPED', 'the agent has stopped'));
+    const { id, answer } = this.#answers.open();
+    this.#send({ command: 'answer', id, request });
+    return answer;
   }
 
   /**
@@ -214,6 +257,12 @@ export class Agent extends EventEmitter<AgentEvents> {
     await abortable(exited, signal);
   }
 
+  #inTurn(action: () => Promise<void>): Promise<void> {
+    const turn = this.#last.then(action, action);
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+
   #send(command: WorkerCommand): void {
     if (this.#stopped) return;
     this.#commands.postMessage(command);
@@ -223,7 +272,9 @@ export class Agent extends EventEmitter<AgentEvents> {
   #receive(message: WorkerMessage): void {
     if ('event' in message) this.#tell(message.event);
     else if ('refused' in message) this.emit('refused', asError(message.refused));
-    else this.#fail(asError(message.fatal));
+    else if ('fatal' in message) this.#fail(asError(message.fatal));
+    else if ('error' in message) this.#answers.refuse(message.answered, asError(message.error));
+    else this.#answers.settle(message.answered, message.answer);
   }
 
   #tell(event: AgentEvent): void {
@@ -244,6 +295,7 @@ export class Agent extends EventEmitter<AgentEvents> {
     this.#stopped = true;
     for (const stream of this.#streams) stream.end();
     process.off('exit', this.#onExit);
+    this.#answers.close();
     this.#commands.close();
     this.#compiler.close();
     this.#waker.close();

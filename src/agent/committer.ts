@@ -158,7 +158,7 @@ export function isStale(error: unknown): boolean {
 /** A step's outcome, but for what is still to come. */
 function before(step: Step): Outcome {
   const { admission, tables } = step.device;
-  return { step, error: undefined, replaced: !admission.isEmpty || tables.length > 0, had: [...tables] };
+  return { step, error: undefined, replaced: admission.admits || tables.length > 0, had: [...tables] };
 }
 
 function chunks(steps: readonly Step[]): Step[][] {

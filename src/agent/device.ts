@@ -1,10 +1,13 @@
 import type { Link } from '../links/link.js';
-import { DEVICE_POLICY } from '../policy/membership.js';
-import { type Admission, ListedAdmission, NO_ADMISSION } from '../program/admission.js';
+import { HOST_LITTLE_ENDIAN, viewOf } from '../netlink/bytes.js';
+import { CLOSED_MARK, DEVICE_POLICY } from '../policy/membership.js';
+import { type Admission, ClosedAdmission, ListedAdmission, NO_ADMISSION } from '../program/admission.js';
 import { readAssignedMac } from '../program/assigned-mac.js';
 import type { Member } from '../program/member.js';
 import type { Origin } from '../program/slot.js';
+import { readToldFacts, type ToldFacts } from '../program/told-facts.js';
 import type { Attachment } from './attachment.js';
+import type { EventError } from './event.js';
 
 /** One macvtap device the agent knows, from its first event to its last. */
 export interface Device {
@@ -15,7 +18,11 @@ export interface Device {
    * can change the device's MAC through its tap, and must not choose its policy by it.
    */
   assignedMac: string;
+  /** What somebody who knows the VM has told of it; undefined for nothing. */
+  told: ToldFacts | undefined;
   state: DeviceState;
+  /** Why it is `closed` or `failed`. */
+  refusal: EventError | undefined;
   /** The policy it should have; undefined when no binding matches. */
   policy: string | undefined;
   /** The elements that admit it, as the kernel has them. */
@@ -45,6 +52,8 @@ export type DeviceState =
   | 'failed'
   /** No binding matches it. */
   | 'unmatched'
+  /** Its door was closed on request, and stays so until it is opened on request. */
+  | 'quarantined'
   /** Attached by hand, and no binding matches it. */
   | 'manual'
   /** Seen, and not yet decided. */
@@ -59,7 +68,9 @@ export function newDevice(link: Link): Device {
   return {
     link,
     assignedMac: link.mac ?? '',
+    told: undefined,
     state: 'new',
+    refusal: undefined,
     policy: undefined,
     admission: NO_ADMISSION,
     hooks: new Map(),
@@ -74,9 +85,20 @@ export function newDevice(link: Link): Device {
 
 /** Takes over the elements that the kernel holds for a device, whoever put them there. */
 export function adoptMembers(device: Device, members: readonly Member[]): void {
-  device.admission = members.length > 0 ? new ListedAdmission(members) : NO_ADMISSION;
   const policy = members.find(({ set }) => set === DEVICE_POLICY);
+  device.admission = members.length > 0 ? admissionOf(members, policy) : NO_ADMISSION;
   device.assignedMac = readAssignedMac(policy?.userdata) ?? device.assignedMac;
+  // Of a device that is known the agent knows better what it was told.
+  if (device.state === 'new') device.told ??= readToldFacts(policy?.userdata);
+}
+
+function admissionOf(members: readonly Member[], policy: Member | undefined): Admission {
+  return policy && isClosing(policy) ? new ClosedAdmission(members) : new ListedAdmission(members);
+}
+
+/** Whether the element that says a device's policy says that it has none. */
+export function isClosing({ data }: Pick<Member, 'data'>): boolean {
+  return data?.length === 4 && viewOf(data).getUint32(0, HOST_LITTLE_ENDIAN) === CLOSED_MARK;
 }
 
 /** Takes over the tables that the kernel holds for a device alone, whoever put them there; null for none. */

@@ -57,6 +57,8 @@ export type AgentEvent =
       /** True: everything to and from the device is dropped. */
       closed: boolean;
     } & EventDevice)
+  /** Its door was closed on request; everything to and from it is dropped. */
+  | ({ event: 'quarantined' } & EventDevice)
   | ({
       event: 'failed';
       policy: string;

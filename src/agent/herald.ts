@@ -51,6 +51,10 @@ export class Herald {
     this.emit({ event: 'unmatched', device: name, index, closed });
   }
 
+  quarantined({ link: { name, index } }: Device): void {
+    this.emit({ event: 'quarantined', device: name, index });
+  }
+
   failed({ link: { name, index } }: Device, policy: string, error: TapwallError, closed: boolean): void {
     this.emit({ event: 'failed', device: name, index, policy, error: eventError(error), closed });
   }

@@ -8,15 +8,29 @@ import { type Meanwhile, moreChain } from '../program/hook.js';
 import type { Attachment } from './attachment.js';
 import type { Committer, Outcome } from './committer.js';
 import { type Device, isRefused, newDevice } from './device.js';
+import { eventError } from './event.js';
 import type { Herald } from './herald.js';
 import { type HostLinks, NO_LINKS } from './host-links.js';
 import type { Plan } from './plan.js';
 import { Roster } from './roster.js';
 import { planStep, type Step, type StepOptions } from './step.js';
-import { handTarget, isInPlace, needsHook, type Target, targetOf } from './target.js';
+import {
+  closedAdmission,
+  handTarget,
+  isInPlace,
+  needsHook,
+  quarantineTarget,
+  type Target,
+  targetOf,
+} from './target.js';
 
 /** What a device should have that is behind no door any more. */
 const NOTHING: Target = { policy: undefined, admission: NO_ADMISSION, program: undefined, hook: undefined };
+
+/** Whether somebody has said which policy a device is to have, which is as good as a binding. */
+function isTold({ told }: Device): boolean {
+  return told?.policy !== undefined || told?.quarantined === true;
+}
 
 /** How devices are looked at. */
 export interface Look {
@@ -33,6 +47,8 @@ export class Keeper {
   /** By interface index. */
   readonly devices = new Map<number, Device>();
   readonly roster = new Roster();
+  /** Asked of each device that is new to the agent: what was told of it before it was there. */
+  recognise: (device: Device) => void = () => undefined;
   readonly #herald: Herald;
   readonly #links: HostLinks;
   #isTroubled = false;
@@ -59,6 +75,7 @@ export class Keeper {
       if (link.kind !== 'macvtap' || !(this.covers(link) || left)) return undefined;
       device = newDevice(link);
       this.devices.set(link.index, device);
+      this.recognise(device);
     }
     device.link = link;
     if (this.covers(link)) device.wasCovered = true;
@@ -91,13 +108,22 @@ export class Keeper {
   #step(device: Device, { verified, meanwhile }: Look): Step | undefined {
     const { link } = device;
     const binding = this.covers(link) ? this.#bindingFor(device) : undefined;
-    if (device.origin === 'manual' && !binding) {
+    if (device.origin === 'manual' && !binding && !isTold(device)) {
       // What was attached by hand stays until it is detached by hand or a binding matches.
       device.state = 'manual';
       device.policy = undefined;
       if (!this.covers(link)) return undefined;
     }
-    const target = this.#targetOf(device, binding);
+    let target: Target;
+    try {
+      target = this.#targetOf(device, binding);
+    } catch (error) {
+      if (!(error instanceof TapwallError)) throw error;
+      const policy = device.told?.policy ?? binding?.policy;
+      const isKnown = isRefused(device) && device.policy === policy && device.attachedName === link.name;
+      if (!isKnown || verified) this.#refuse(device, policy, error);
+      return undefined;
+    }
     const directions = [...this.plan.blueprint.bases.keys()];
     const mustForget = (device.isCounted || device.wasCovered) && !this.covers(link);
     if (!mustForget && isInPlace(device, target, directions)) {
@@ -136,7 +162,8 @@ export class Keeper {
 
   #targetOf(device: Device, binding: Binding | undefined): Target {
     if (!this.covers(device.link)) return NOTHING;
-    const isByHand = device.origin === 'manual' && !binding;
+    if (device.told?.quarantined) return quarantineTarget(this.plan, device);
+    const isByHand = device.origin === 'manual' && !binding && !isTold(device);
     return isByHand ? handTarget(this.plan, device) : targetOf(this.plan, device, binding);
   }
 
@@ -155,6 +182,14 @@ export class Keeper {
   /** Tells of a device that has all it should, where that is news. */
   #settle(device: Device, { policy, keepsTables }: Target): void {
     const { link } = device;
+    device.refusal = undefined;
+    if (device.told?.quarantined && this.covers(link)) {
+      const isNews = device.state !== 'quarantined';
+      device.state = 'quarantined';
+      device.policy = undefined;
+      if (isNews) this.#herald.quarantined(device);
+      return;
+    }
     if (keepsTables) return;
     if (!this.covers(link)) {
       this.devices.delete(link.index);
@@ -191,6 +226,7 @@ export class Keeper {
       }
       if (target.policy !== undefined) {
         device.state = 'attached';
+        device.refusal = undefined;
         device.policy = target.policy;
         this.#herald.attached(device, target.policy, { replaced, kept: false });
         continue;
@@ -200,13 +236,15 @@ export class Keeper {
     }
   }
 
-  #bindingFor({ link, assignedMac }: Device): Binding | undefined {
+  #bindingFor({ link, assignedMac, told }: Device): Binding | undefined {
     const parentName = () => this.#links.parentName(link);
     return matchBinding(this.plan.bindings, {
       name: link.name,
       kind: link.kind ?? '',
       mac: assignedMac,
-      alias: link.alias,
+      alias: link.alias ?? told?.alias,
+      guest: told?.guest,
+      uuid: told?.uuid,
       // Asked of the kernel only if a binding asks for it.
       get parentName() {
         return parentName();
@@ -219,6 +257,7 @@ export class Keeper {
     device.state = 'failed';
     device.policy = undefined;
     device.attachedName = device.link.name;
+    device.refusal = eventError(error);
     if (device.admission.isEmpty && device.tables.length === 0 && this.covers(device.link)) {
       this.#herald.warn(`cannot close the door to ${device.link.name}: ${error.message}`);
       this.#herald.unmatched(device, false);
@@ -232,6 +271,7 @@ export class Keeper {
     const closed = this.#close(device);
     device.state = closed ? 'closed' : 'failed';
     device.policy = policy;
+    device.refusal = eventError(error);
     device.attachedName = device.link.name;
     this.#herald.failed(device, policy ?? '', error, closed);
   }
@@ -240,7 +280,7 @@ export class Keeper {
   #close(device: Device): boolean {
     const hook = needsHook(this.plan, device.link.name) ? device.link.name : undefined;
     try {
-      const step = this.#planStep(device, { ...NOTHING, hook });
+      const step = this.#planStep(device, { ...NOTHING, admission: closedAdmission(device), hook });
       if (step.segments.length === 0 && step.late.length === 0) return true;
       const [outcome] = this.committer.commit([step]);
       return outcome?.error === undefined;
@@ -253,7 +293,7 @@ export class Keeper {
   /** Takes away what a device that is gone has left. */
   forget(device: Device, reason: 'gone' | 'stale'): void {
     const had = [...device.tables];
-    const wasAdmitted = !device.admission.isEmpty || had.length > 0;
+    const wasAdmitted = device.admission.admits || had.length > 0;
     const step = this.#planStep(device, NOTHING, { gone: true, forgets: true });
     if (step.segments.length === 0) return;
     const [outcome] = this.committer.commit([step]);

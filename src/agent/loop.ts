@@ -5,6 +5,7 @@ import { NETLINK_ROUTE } from '../netlink/constants.js';
 import { detachSegment } from '../program/attach.js';
 import { listAttachments } from './attachment.js';
 import { Channel } from './channel.js';
+import { Clerk } from './clerk.js';
 import { adoptTables, type Device } from './device.js';
 import type { AgentEvent } from './event.js';
 import { Herald } from './herald.js';
@@ -13,6 +14,7 @@ import { Keeper } from './keeper.js';
 import { LinkEvents } from './link-events.js';
 import type { Plan } from './plan.js';
 import { Reconciler, type Round } from './reconciler.js';
+import type { AgentRequest, DeviceAnswer } from './request.js';
 import { Schedule } from './schedule.js';
 import type { ForeignChange } from './watch.js';
 
@@ -50,6 +52,7 @@ export class AgentLoop {
   readonly #keeper: Keeper;
   readonly #reconciler: Reconciler;
   readonly #schedule: Schedule;
+  readonly #clerk: Clerk;
   #channel: Channel;
   /** Devices that an event was about and that have not been looked at since. */
   readonly #pending = new Set<Device>();
@@ -65,7 +68,9 @@ export class AgentLoop {
     const parts = { herald: this.#herald, links: this.#links };
     this.#keeper = new Keeper(plan, { ...parts, committer: this.#channel.committer });
     this.#reconciler = new Reconciler(kernel, { ...parts, keeper: this.#keeper });
-    this.#schedule = new Schedule(options.now ?? (() => performance.now()), plan.reconcileMs);
+    const now = options.now ?? (() => performance.now());
+    this.#schedule = new Schedule(now, plan.reconcileMs);
+    this.#clerk = new Clerk(this.#keeper, this.#links, now);
   }
 
   /**
@@ -153,6 +158,17 @@ export class AgentLoop {
       bindings: plan.bindings.length,
       microseconds: this.#herald.microseconds,
     });
+  }
+
+  /**
+   * Answers what is asked about single devices, and does what is asked for them.
+   * @throws TapwallError ARGUMENT or DEVICE_NOT_FOUND; nothing was changed then.
+   */
+  answer(request: AgentRequest): DeviceAnswer[] {
+    this.#herald.wake();
+    // Of a device that was made just now the event is here already: netlink queues it before the maker hears of it.
+    this.#drain();
+    return this.#clerk.answer(request);
   }
 
   /** Gives the tables up until the next reload: others may change them, and what they change is put right. */

@@ -5,15 +5,18 @@ import type { Link } from '../links/link.js';
 import { findLink, listLinks } from '../links/query.js';
 import { NETLINK_NETFILTER, NETLINK_ROUTE } from '../netlink/constants.js';
 import { encodeTransaction, type Segment, transactionLength } from '../nftables/transaction.js';
-import { BY_HAND_MARK, policyMember } from '../policy/membership.js';
+import { BY_HAND_MARK, CLOSED_MARK, DEVICE_POLICY, policyMember } from '../policy/membership.js';
+import { readAssignedMac } from '../program/assigned-mac.js';
 import { attachSegment, detachSegment } from '../program/attach.js';
 import { SHARED_TABLE } from '../program/blueprint.js';
 import { memberSegment } from '../program/member.js';
 import { deviceTableName } from '../program/name.js';
 import type { Program } from '../program/program.js';
+import { encodeDeviceRecord, readToldFacts } from '../program/told-facts.js';
 import { type Attachment, attachmentsIn, readTables } from './attachment.js';
 import { checkOwners } from './ownership.js';
 import { readShared } from './shared-state.js';
+import { readStatus } from './status.js';
 import { compareMembers } from './target.js';
 
 /** What {@link Hand.attach} did. */
@@ -102,6 +105,12 @@ export class Hand {
     const obsolete = [...(before ? [before] : []), ...stale].flatMap(({ tables }) => tables);
     const segments: Segment[] = [attachSegment(program, facts, obsolete)];
     const members = shared?.members.get(link.index) ?? [];
+    const element = members.find(({ set }) => set === DEVICE_POLICY);
+    if (readToldFacts(element?.userdata)?.quarantined) {
+      throw new TapwallError('QUARANTINED', `${link.name} is in quarantine: its door was closed on request`, {
+        hint: 'Open it with tapwall admit before it is given a policy.',
+      });
+    }
     if (shared) {
       const { leave, join } = compareMembers(members, [policyMember(link.index, BY_HAND_MARK)]);
       if (leave.length > 0) segments.push(memberSegment('leave', leave));
@@ -162,6 +171,39 @@ export class Hand {
     if (members.length > 0) segments.push(memberSegment('leave', members));
     this.#commit(segments);
     return { device: name, index: link?.index, tables, closed: members.length > 0 };
+  }
+
+  /**
+   * Closes the door to a device. Who comes next, agent or hand, finds that in the kernel.
+   * @throws TapwallError NOT_ATTACHED where no door stands before the device.
+   * @throws TapwallError OWNED_BY_OTHER as {@link attach}.
+   */
+  quarantine(name: string): Link {
+    const link = this.findDevice(name);
+    this.#attachments();
+    const { devices } = readStatus(this.#route, this.#netfilter);
+    const status = devices.find(({ index }) => index === link.index);
+    const shared = readShared(this.#netfilter);
+    if (!shared || !status || status.state === 'unfiltered') {
+      throw new TapwallError(
+        'NOT_ATTACHED',
+        `no door of tapwall’s stands before ${name}: it cannot be closed`,
+        {
+          hint: 'Start an agent (tapwall run), which puts one there; or set the link down (ip link set DEVICE down).',
+        },
+      );
+    }
+    const members = shared.members.get(link.index) ?? [];
+    const { userdata } = members.find(({ set }) => set === DEVICE_POLICY) ?? {};
+    const told = { ...readToldFacts(userdata), quarantined: true };
+    const mac = readAssignedMac(userdata) ?? link.mac ?? '';
+    const closed = { ...policyMember(link.index, CLOSED_MARK), userdata: encodeDeviceRecord(mac, told) };
+    const { leave, join } = compareMembers(members, [closed]);
+    const segments: Segment[] = [];
+    if (leave.length > 0) segments.push(memberSegment('leave', leave));
+    if (join.length > 0) segments.push(memberSegment('join', join));
+    if (segments.length > 0) this.#commit(segments);
+    return link;
   }
 
   /** Closes its sockets. What was attached stays. */

@@ -12,7 +12,9 @@ import { deviceOfChain, isMoreChain } from '../program/hook.js';
 import type { Inventory } from '../program/inventory.js';
 import type { Member } from '../program/member.js';
 import type { Origin } from '../program/slot.js';
+import { readToldFacts } from '../program/told-facts.js';
 import { type Attachment, listAttachments } from './attachment.js';
+import { isClosing } from './device.js';
 import { readMarks, readShared, type SharedState } from './shared-state.js';
 import { UNMATCHED_ACCEPT } from './target.js';
 
@@ -34,15 +36,19 @@ export interface DeviceStatus {
   device: string;
   index: number;
   /**
-   * `attached`: its policy is there. `closed`: it is behind the door and nothing admits it. `unfiltered`: no hook of
+   * `attached`: its policy is there. `closed`: it is behind the door and nothing admits it. `quarantined`: the same,
+   * because somebody asked for it. `unfiltered`: no hook of
    * tapwall's stands on it. `stale`: what a device that is gone has left.
    * `renamed`: its own tables hook the name it had when it was attached.
    */
-  state: 'attached' | 'closed' | 'unfiltered' | 'stale' | 'renamed';
+  state: 'attached' | 'closed' | 'quarantined' | 'unfiltered' | 'stale' | 'renamed';
   /** Whether hooks stood on its name before it was there. False for a device that is gone or has none. */
   inAdvance: boolean;
   mac: string | undefined;
   policy?: string;
+  /** What was told of the VM. */
+  guest?: string;
+  uuid?: string;
   digest?: string;
   origin?: Origin;
   /** Tables of its own. */
@@ -164,8 +170,20 @@ function deviceStatus(
   const hooked = hooks.any(link);
   const inAdvance = hooks.inAdvance(link);
   const counted = shared?.counted.get(index) ?? [];
-  const counts = { ingress: countsOf(counted, 'ingress'), egress: countsOf(counted, 'egress') };
-  const data = shared?.members.get(index)?.find(({ set }) => set === DEVICE_POLICY)?.data;
+  const element = shared?.members.get(index)?.find(({ set }) => set === DEVICE_POLICY);
+  const told = readToldFacts(element?.userdata);
+  const counts = {
+    ...(told?.guest !== undefined && { guest: told.guest }),
+    ...(told?.uuid !== undefined && { uuid: told.uuid }),
+    ingress: countsOf(counted, 'ingress'),
+    egress: countsOf(counted, 'egress'),
+  };
+  const isClosed = element !== undefined && isClosing(element);
+  if (isClosed && told?.quarantined && hooked) {
+    const tables = attachment?.tables ?? [];
+    return { device: name, index, state: 'quarantined', inAdvance, mac, tables, ...counts };
+  }
+  const data = isClosed ? undefined : element?.data;
   const mark = data && viewOf(data).getUint32(0, HOST_LITTLE_ENDIAN);
   const policy = mark === undefined ? undefined : policies.get(mark);
   if (attachment) {

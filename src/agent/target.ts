@@ -1,11 +1,14 @@
 import type { AssignedAddress, Binding } from '../config/configuration.js';
+import { TapwallError } from '../error.js';
 import { equalBytes } from '../netlink/bytes.js';
 import type { Segment } from '../nftables/transaction.js';
-import type { PolicyMembership } from '../policy/membership.js';
-import { type Admission, NO_ADMISSION } from '../program/admission.js';
+import { factPatterns, isOfAddress } from '../policy/fact.js';
+import { CLOSED_MARK, DEVICE_POLICY, type PolicyMembership, policyMember } from '../policy/membership.js';
+import { type Admission, ClosedAdmission, NO_ADMISSION } from '../program/admission.js';
 import { type Member, memberKey, memberSegment } from '../program/member.js';
 import { deviceTableName } from '../program/name.js';
 import type { Program } from '../program/program.js';
+import { encodeDeviceRecord } from '../program/told-facts.js';
 import { admit } from './admit.js';
 import type { Device } from './device.js';
 import type { Plan } from './plan.js';
@@ -38,16 +41,34 @@ export function needsHook(plan: Plan, name: string): boolean {
   }
 }
 
-/** What a device that stands behind the door should have. */
+/**
+ * What a device that stands behind the door should have.
+ * @throws TapwallError when what was told of it does not go with the plan.
+ */
 export function targetOf(plan: Plan, device: Device, binding: Binding | undefined): Target {
-  const { link, assignedMac } = device;
+  const { link, assignedMac, told } = device;
   const hook = needsHook(plan, link.name) ? link.name : undefined;
-  const planned = policyFor(plan, binding);
-  if (!planned) return { policy: undefined, admission: NO_ADMISSION, program: undefined, hook };
+  const planned = policyFor(plan, told?.policy ?? binding?.policy);
+  if (!planned) return { policy: undefined, admission: closedAdmission(device), program: undefined, hook };
   const { name, policy, program } = planned;
-  const addresses = binding?.addresses ?? NO_ADDRESSES;
-  const admission = admit(policy, { index: link.index, mac: assignedMac, addresses });
+  const addresses = told?.addresses ?? binding?.addresses ?? NO_ADDRESSES;
+  if (told) checkTold(plan, planned, addresses);
+  const admission = admit(policy, { index: link.index, mac: assignedMac, addresses, told });
   return { policy: name, admission, program, hook };
+}
+
+/** What keeps a device closed: nothing, unless the next agent has to know something of it. */
+export function closedAdmission({ link, assignedMac, told }: Device): Admission {
+  if (!told) return NO_ADMISSION;
+  const userdata = encodeDeviceRecord(assignedMac, told);
+  return new ClosedAdmission([{ ...policyMember(link.index, CLOSED_MARK), userdata }]);
+}
+
+/** What a device should have whose door is closed on request. Tables of its own stay, behind the door. */
+export function quarantineTarget(plan: Plan, device: Device): Target {
+  const hook = needsHook(plan, device.link.name) ? device.link.name : undefined;
+  const admission = closedAdmission(device);
+  return { policy: undefined, admission, program: undefined, keepsTables: true, hook };
 }
 
 /** What a device should have that a hand has given tables of its own: they alone filter it. */
@@ -58,16 +79,45 @@ export function handTarget(plan: Plan, device: Device): Target {
 
 const NO_ADDRESSES: readonly AssignedAddress[] = [];
 
+/** @param wanted the policy that a binding or somebody who knows the VM names. */
 function policyFor(
   { policies, unmatched, byHand }: Plan,
-  binding: Binding | undefined,
+  wanted: string | undefined,
 ): { name: string; policy: PolicyMembership; program: Program | undefined } | undefined {
-  if (!binding && unmatched.action === 'accept') {
+  if (wanted === undefined && unmatched.action === 'accept') {
     return { name: UNMATCHED_ACCEPT, policy: byHand, program: byHand.program };
   }
-  const name = binding?.policy ?? (unmatched.action === 'policy' ? unmatched.policy : undefined);
+  const name = wanted ?? (unmatched.action === 'policy' ? unmatched.policy : undefined);
   const policy = name === undefined ? undefined : policies.get(name);
-  return policy && { name: policy.name, policy, program: policy.program };
+  if (policy) return { name: policy.name, policy, program: policy.program };
+  if (name === undefined) return undefined;
+  throw new TapwallError('POLICY_NOT_FOUND', `the configuration has no policy ${name}`, {
+    hint: `Its policies are ${[...policies.keys()].join(', ')}.`,
+  });
+}
+
+/** What a configuration is refused for where it says such things itself. */
+function checkTold(
+  { blueprint }: Plan,
+  { name, policy }: { name: string; policy: PolicyMembership },
+  addresses: readonly AssignedAddress[],
+): void {
+  if (addresses.length === 0 && policy.facts.some(isOfAddress)) {
+    throw new TapwallError(
+      'ARGUMENT',
+      `the policy ${name} compares addresses, and none was told: the VM could use no address at all`,
+      { hint: 'Tell the VM’s addresses, or choose a policy without such guards.' },
+    );
+  }
+  const missing = policy.facts
+    .flatMap((kind) => factPatterns(kind, addresses))
+    .find(({ set }) => !blueprint.sets.some((one) => one.name === set));
+  if (missing) {
+    const [, length] = /\.(\d+)$/.exec(missing.set) ?? [];
+    throw new TapwallError('ARGUMENT', `no binding has an address with a prefix of length ${length}`, {
+      hint: 'The tables have a set for each length that a binding uses: name one there, or tell single addresses.',
+    });
+  }
 }
 
 /** The kernel's names of the tables that a program has for a device, sorted. */
@@ -137,6 +187,8 @@ function finder(members: readonly Member[]): (member: Member) => Member | undefi
 function alike(a: Member, b: Member): boolean {
   return (
     equalBytes(a.data ?? NOTHING, b.data ?? NOTHING) &&
+    // What an element keeps of its device.
+    (a.set !== DEVICE_POLICY || equalBytes(a.userdata ?? NOTHING, b.userdata ?? NOTHING)) &&
     equalBytes(a.expression?.data ?? NOTHING, b.expression?.data ?? NOTHING)
   );
 }

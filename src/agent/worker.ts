@@ -10,6 +10,7 @@ import { type AgentEvent, type EventError, eventError } from './event.js';
 import { AgentLoop } from './loop.js';
 import type { Plan } from './plan.js';
 import { Rehearsal } from './rehearsal.js';
+import type { AgentRequest, DeviceAnswer } from './request.js';
 
 export interface WorkerStart {
   plan: Plan;
@@ -24,9 +25,15 @@ export interface WorkerStart {
 export type WorkerCommand =
   | { command: 'reload'; plan: Plan }
   | { command: 'release' }
+  | { command: 'answer'; id: number; request: AgentRequest }
   | { command: 'stop'; detach: boolean };
 
-export type WorkerMessage = { event: AgentEvent } | { fatal: EventError } | { refused: EventError };
+export type WorkerMessage =
+  | { event: AgentEvent }
+  | { fatal: EventError }
+  | { refused: EventError }
+  | { answered: number; answer: DeviceAnswer[] }
+  | { answered: number; error: EventError };
 
 function post(message: WorkerMessage): void {
   parentPort?.postMessage(message);
@@ -50,6 +57,10 @@ function run({ plan, namespacePath, wakerFd, steps, commands }: WorkerStart): vo
         reload(loop, message.plan);
         continue;
       }
+      if (message.command === 'answer') {
+        answer(loop, message.id, message.request);
+        continue;
+      }
       if (message.command === 'release') {
         loop.release();
         continue;
@@ -61,6 +72,15 @@ function run({ plan, namespacePath, wakerFd, steps, commands }: WorkerStart): vo
       commands.close();
       return;
     }
+  }
+}
+
+function answer(loop: AgentLoop, id: number, request: AgentRequest): void {
+  try {
+    post({ answered: id, answer: loop.answer(request) });
+  } catch (error) {
+    if (!(error instanceof TapwallError) || error.code === 'OWNED_BY_OTHER') throw error;
+    post({ answered: id, error: eventError(error) });
   }
 }
 

@@ -7,6 +7,12 @@ type MakeCommand = (exit: (status: number) => void) => Command;
 /** A command's module brings its libraries along, so only the one that is asked for is loaded. */
 const COMMANDS: Record<string, () => Promise<MakeCommand>> = {
   run: async () => (await import('./run.js')).runCommand,
+  status: async () => (await import('./status.js')).statusCommand,
+  events: async () => (await import('./events.js')).eventsCommand,
+  admit: async () => (await import('./admit.js')).admitCommand,
+  quarantine: async () => (await import('./quarantine.js')).quarantineCommand,
+  policy: async () => (await import('./policy.js')).policyCommand,
+  reload: async () => (await import('./reload.js')).reloadCommand,
   attach: async () => (await import('./attach.js')).attachCommand,
   bench: async () => (await import('./bench.js')).benchCommand,
   release: async () => (await import('./release.js')).releaseCommand,

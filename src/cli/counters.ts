@@ -1,7 +1,8 @@
 import { Command } from 'commander';
-import { type Count, type DeviceStatus, type DirectionCounts, statusIn } from '../agent/status.js';
+import type { Count, DeviceStatus, DirectionCounts } from '../agent/status.js';
 import { TapwallError } from '../error.js';
-import { addKernelOptions, inNamespace, type KernelOptions } from './options.js';
+import { type AskOptions, addAskOptions } from './ask.js';
+import { listThrough } from './list.js';
 import { EXIT, print, printJson, printTable } from './output.js';
 
 export function countersCommand(exit: (status: number) => void): Command {
@@ -19,8 +20,8 @@ Examples:
   $ tapwall counters
   $ tapwall counters macvtap0 --json`,
     );
-  return addKernelOptions(command).action(async (names: string[], options: KernelOptions) => {
-    const { devices } = await inNamespace(options.namespace, statusIn);
+  return addAskOptions(command).action(async (names: string[], options: AskOptions) => {
+    const { devices } = await listThrough(options);
     const chosen = choose(devices, names);
     if (options.json) for (const one of chosen) printJson({ event: 'counters', ...countersOf(one) });
     else if (chosen.length === 0) print('There is no macvtap device here.');

@@ -2,10 +2,11 @@ import { Command } from 'commander';
 import { isClosedInAdvance, PROMISES } from '../agent/placement.js';
 import { type DeviceStatus, type DirectionCounts, type Status, statusIn } from '../agent/status.js';
 import { listTables } from '../compiler/table-listing.js';
-import { addKernelOptions, inNamespace, type KernelOptions } from './options.js';
+import { type AskOptions, addAskOptions, askAgent } from './ask.js';
+import { inNamespace } from './options.js';
 import { EXIT, print, printJson, printTable } from './output.js';
 
-interface Options extends KernelOptions {
+interface Options extends AskOptions {
   nft?: boolean;
 }
 
@@ -25,13 +26,26 @@ Examples:
   $ tapwall list --json | jq -r 'select(.state == "unfiltered").device'
   $ tapwall list --nft`,
     );
-  return addKernelOptions(command).action(async (options: Options) => {
-    await inNamespace(options.namespace, async (kernel, namespace) => {
-      if (options.nft) print((await listTables(kernel, namespace)).trimEnd());
-      else printStatus(statusIn(kernel, namespace), options.json === true);
-    });
+  return addAskOptions(command).action(async (options: Options) => {
+    if (options.nft) {
+      print((await inNamespace(options.namespace, listTables)).trimEnd());
+    } else {
+      printStatus(await listThrough(options), options.json === true);
+    }
     exit(EXIT.success);
   });
+}
+
+/** What the kernel holds: by an agent's eyes where one runs, which spares those who may ask it being root. */
+export function listThrough(options: AskOptions): Promise<Status> {
+  return askAgent(
+    options,
+    async (client) => {
+      const { placement, devices } = await client.list();
+      return { placement: placement ?? undefined, devices };
+    },
+    () => inNamespace(options.namespace, statusIn),
+  );
 }
 
 function printStatus({ placement, devices }: Status, json: boolean): void {

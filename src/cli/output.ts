@@ -17,6 +17,12 @@ export const EXIT = {
   partial: 5,
   /** Another process owns tapwall's tables. */
   owned: 6,
+  /** No agent runs that could be asked. */
+  noAgent: 7,
+  /** A device that was to be filtered is not: refused, in quarantine, or not there in time. */
+  notFiltered: 8,
+  /** This user may not ask the agent. */
+  denied: 9,
 } as const;
 
 export const EXIT_HELP = `
@@ -27,7 +33,10 @@ Exit status:
   3  errors in a configuration or a policy
   4  no such device, network namespace or attachment
   5  partly done: this kernel has no egress hook, only ingress is filtered
-  6  an agent runs in the network namespace, and the tables are its own`;
+  6  an agent runs in the network namespace, and the tables are its own
+  7  no agent runs that could be asked
+  8  a device is not filtered: refused, in quarantine, or not there in time
+  9  this user may not ask the agent`;
 
 const EXIT_BY_CODE = new Map<string, number>([
   ['ARGUMENT', EXIT.usage],
@@ -42,6 +51,11 @@ const EXIT_BY_CODE = new Map<string, number>([
   ['NAMESPACE_NOT_FOUND', EXIT.notFound],
   ['NOT_ATTACHED', EXIT.notFound],
   ['OWNED_BY_OTHER', EXIT.owned],
+  ['CONTROL_PATH', EXIT.input],
+  ['GROUP_NOT_FOUND', EXIT.input],
+  ['POLICY_NOT_FOUND', EXIT.notFound],
+  ['NO_AGENT', EXIT.noAgent],
+  ['ACCESS_DENIED', EXIT.denied],
 ]);
 
 /** What the process ends with over an error of that code. */

@@ -4,10 +4,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import { readTables } from '../agent/attachment.js';
 import { ownersOf, portWords } from '../agent/ownership.js';
+import type { ControlClient } from '../control/client.js';
 import { TapwallError } from '../error.js';
 import type { NetlinkSocket } from '../kernel/socket.js';
 import { NETLINK_NETFILTER } from '../netlink/constants.js';
-import { addKernelOptions, inNamespace, type KernelOptions } from './options.js';
+import { type AskOptions, addAskOptions, askAgent } from './ask.js';
+import { inNamespace } from './options.js';
 import { EXIT, print, printJson } from './output.js';
 
 /** What tells an agent that runs to give its tables up. */
@@ -35,19 +37,44 @@ Examples:
   $ tapwall release
   $ tapwall release --namespace vms`,
     );
-  return addKernelOptions(command).action(async (options: KernelOptions) => {
-    const { tables, port } = await inNamespace(options.namespace, async (kernel, namespace) => {
-      const netfilter = kernel.openSocket({ protocol: NETLINK_NETFILTER, namespace });
-      try {
-        return await release(netfilter);
-      } finally {
-        netfilter.close();
-      }
-    });
-    if (options.json) printJson({ event: 'released', tables, ...(port === undefined ? {} : { port }) });
-    else if (port === undefined) print('nobody owns tables of tapwall here');
-    else print(`given up by ${portWords(port)}: ${tables.length} table${tables.length === 1 ? '' : 's'}`);
+  return addAskOptions(command).action(async (options: AskOptions) => {
+    const released = await askAgent(options, releaseThrough, () => releaseBySignal(options));
+    if (options.json) printJson({ event: 'released', ...released });
+    else print(words(released));
     exit(EXIT.success);
+  });
+}
+
+/** Who gave what up: a process that was asked, or the port that tables belonged to. */
+interface Released {
+  pid?: number;
+  tables?: string[];
+  port?: number;
+}
+
+function words({ pid, port, tables = [] }: Released): string {
+  if (pid !== undefined) return `given up by process ${pid}`;
+  if (port === undefined) return 'nobody owns tables of tapwall here';
+  return `given up by ${portWords(port)}: ${tables.length} table${tables.length === 1 ? '' : 's'}`;
+}
+
+async function releaseThrough(client: ControlClient): Promise<Released> {
+  const { pid } = await client.hello();
+  const { ownership } = await client.status();
+  if (ownership !== 'own') return { tables: [] };
+  await client.release();
+  return { pid };
+}
+
+/** An agent without a control socket is told by a signal. */
+function releaseBySignal({ namespace: name }: AskOptions): Promise<Released> {
+  return inNamespace(name, async (kernel, namespace) => {
+    const netfilter = kernel.openSocket({ protocol: NETLINK_NETFILTER, namespace });
+    try {
+      return await release(netfilter);
+    } finally {
+      netfilter.close();
+    }
   });
 }
 

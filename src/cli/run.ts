@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { Agent } from '../agent/agent.js';
 import { type AgentEvent, eventError } from '../agent/event.js';
 import { loadConfiguration } from '../config/load.js';
+import { Control } from '../control/control.js';
 import { formatProblem, TapwallError } from '../error.js';
 import { Brevity } from '../observe/brevity.js';
 import { humanLog, logEvent } from '../observe/log.js';
@@ -78,37 +79,54 @@ async function run(options: Options): Promise<number> {
     const signals = new SignalQueue(['SIGINT', 'SIGTERM', 'SIGHUP', RELEASE_SIGNAL]);
     // By this name the release command knows an agent, and others see who it was that changed something.
     process.title = AGENT_NAME;
-    const agent = await Agent.start(
-      configuration,
-      { capabilities, ...(namespace ? { namespace } : {}) },
-      tell,
-    );
-    service.watch(() => agent.steps);
-    const died = new Promise<TapwallError>((resolve) => agent.once('error', resolve));
+    let agent: Agent | undefined;
+    const reload = async () => {
+      service.reloading();
+      try {
+        await agent?.reload(load());
+      } catch (error) {
+        tell({ event: 'reload-failed', file: options.config, error: eventError(error) });
+        throw error;
+      }
+    };
+    const control = await Control.open(configuration.control, {
+      namespace,
+      namespaceName: options.namespace,
+      reload,
+      notice: (message) => tell({ event: 'warning', message }),
+    });
+    try {
+      agent = await Agent.start(configuration, { capabilities, ...(namespace ? { namespace } : {}) }, tell);
+    } catch (error) {
+      signals.close();
+      await control.close();
+      throw error;
+    }
+    control.serve(agent);
+    const running = agent;
+    service.watch(() => running.steps);
+    const died = new Promise<TapwallError>((resolve) => running.once('error', resolve));
     try {
       for (;;) {
         const next = await Promise.race([signals.next(), died]);
         if (next instanceof TapwallError) return reportError(next, options.json === true);
         if (next === RELEASE_SIGNAL) {
-          await agent.release();
+          await running.release();
           continue;
         }
         if (next !== 'SIGHUP') break;
-        service.reloading();
-        try {
-          await agent.reload(load());
-        } catch (error) {
+        await reload().catch((error: unknown) => {
           if (!(error instanceof TapwallError)) throw error;
-          tell({ event: 'reload-failed', file: options.config, error: eventError(error) });
-        }
+        });
       }
       service.stopping();
-      await agent.stop({ detach: options.detachOnExit === true });
+      await running.stop({ detach: options.detachOnExit === true });
       return EXIT.success;
     } finally {
       service.close();
       signals.close();
-      await agent.stop();
+      await running.stop();
+      await control.close();
       clearInterval(summing);
       sumUp(true);
     }

@@ -18,6 +18,8 @@ export interface Configuration {
   owner: boolean;
   /** How often what the kernel holds is compared with what it should, in milliseconds; 0 for never. */
   reconcileMs: number;
+  /** The control socket of `tapwall run`; undefined for none. */
+  control: ControlSettings | undefined;
   /** Sets that inline rules may name as `@NAME`. By name, in the order of the file. */
   sets: Map<string, NamedSet>;
   /** By name, in the order of the file. */
@@ -28,6 +30,16 @@ export interface Configuration {
   bindings: readonly Binding[];
   /** What is suspicious but harmless, by place in the file. */
   warnings: readonly Problem[];
+}
+
+/** Where an agent can be asked something, and by whom. */
+export interface ControlSettings {
+  /** Absolute; undefined for the default. */
+  path: string | undefined;
+  /** A group's name or number, whose members may ask beside root; undefined for root alone. */
+  group: string | undefined;
+  /** Of the socket; undefined for 0600, or 0660 with a group. */
+  mode: number | undefined;
 }
 
 /** What a policy may be called: it becomes part of names and comments in the kernel. */

@@ -1,6 +1,7 @@
 import type { Problem } from '../error.js';
 import { addressGuardsOf, namesOf, readBindings, refuseUnknownPolicy } from './bindings.js';
 import type { Configuration, Policy, Unmatched } from './configuration.js';
+import { readControl } from './control.js';
 import { DEFAULT_DEVICES, readDevices } from './devices.js';
 import { Findings } from './findings.js';
 import { DEFAULT_RECONCILE, readInterval } from './interval.js';
@@ -53,6 +54,7 @@ export class ConfigurationReader {
       egress: top?.egress ?? 'required',
       owner: top?.owner ?? true,
       reconcileMs: intervalOf(top?.reconcile ?? DEFAULT_RECONCILE),
+      control: readControl(entries.get('control'), findings),
       sets,
       policies,
       domainPolicies,

@@ -6,6 +6,7 @@ import {
   aliasGlob,
   deviceGlob,
   duration,
+  groupName,
   guard,
   guestGlob,
   interfaceName,
@@ -14,6 +15,7 @@ import {
   mac,
   path,
   rate,
+  socketPath,
   uuid,
   variables,
 } from './text.js';
@@ -63,6 +65,10 @@ export const topSchema = z.strictObject({
     default: DEFAULT_RECONCILE,
     pattern: '^(never|[0-9]{1,6}[smh])$',
   }),
+  control: z.unknown().optional().meta({
+    description:
+      'The socket over which `tapwall run` can be asked something; `off` for none. docs/control.md tells more.',
+  }),
   sets: z
     .record(z.string(), z.unknown())
     .optional()
@@ -81,6 +87,22 @@ export const topSchema = z.strictObject({
   bindings: z
     .array(z.unknown())
     .meta({ description: 'Which device gets which policy. The first that matches decides.' }),
+});
+
+export const controlSchema = z.strictObject({
+  path: socketPath.optional().meta({
+    title: 'absolute path',
+    description: 'Where it is.',
+    default: '/run/tapwall/tapwall.sock',
+  }),
+  group: z.union([groupName, z.int()]).optional().meta({
+    title: 'name or number of a group',
+    description: 'Whose members may ask, beside root. Without the key nobody else may.',
+  }),
+  mode: z.enum(['0600', '0660']).optional().meta({
+    description:
+      'Of the socket, in quotes: YAML takes it for a number otherwise. Without the key `"0660"` with a group, else `"0600"`.',
+  }),
 });
 
 export const devicesSchema = z.strictObject({

@@ -119,6 +119,22 @@ export const path = textWith((text) => {
   return text.includes('\0') ? { message: 'a path with a NUL' } : undefined;
 });
 
+/** Bytes of sun_path, less the NUL (unix(7)). */
+const LONGEST_SOCKET_PATH = 107;
+
+export const socketPath = textWith((text) => {
+  if (!text.startsWith('/')) return { message: `${quote(text)} is not an absolute path` };
+  if (text.includes('\0')) return { message: 'a path with a NUL' };
+  const bytes = Buffer.byteLength(text);
+  return bytes > LONGEST_SOCKET_PATH
+    ? { message: `it has ${bytes} bytes, ${LONGEST_SOCKET_PATH} is the most for a socket` }
+    : undefined;
+});
+
+export const groupName = textWith((text) =>
+  /^[^\s:]{1,32}$/.test(text) ? undefined : { message: `${quote(text)} is not the name of a group` },
+);
+
 export const variables = z.record(
   textWith((name) => {
     const reason = flawInVariableName(name);

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import {
   bindingSchema,
+  controlSchema,
   devicesSchema,
   limitsSchema,
   namedSetSchema,
@@ -15,6 +16,7 @@ import {
  */
 export const wholeSchema = topSchema.extend({
   devices: inPlaceOf(topSchema.shape.devices, devicesSchema.optional()),
+  control: inPlaceOf(topSchema.shape.control, z.union([z.literal('off'), controlSchema]).optional()),
   sets: inPlaceOf(topSchema.shape.sets, z.record(z.string(), namedSetSchema).optional()),
   policies: inPlaceOf(
     topSchema.shape.policies,

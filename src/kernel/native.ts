@@ -83,6 +83,16 @@ export interface NativeNftablesResult {
   error: string;
 }
 
+/** Who is at the other end of a Unix socket, as of when it connected. */
+export interface NativePeer {
+  /** 0 for a process that this process's PID namespace does not have. */
+  pid: number;
+  uid: number;
+  gid: number;
+  /** The supplementary groups. */
+  groups: number[];
+}
+
 export interface NativeAddon {
   Socket: new (options: NativeSocketOptions) => NativeSocket;
   Namespace: {
@@ -109,6 +119,8 @@ export interface NativeAddon {
    * inside a library hears of no end of its input.
    */
   endWithParent(): void;
+  /** SO_PEERCRED and SO_PEERGROUPS of a connected Unix socket (unix(7)). */
+  peerCredentials(fd: number): NativePeer;
   /** Versions of the libraries in use, as far as they can be told at run time. */
   versions(): { libmnl: string; libnftables: string };
 }

@@ -57,6 +57,11 @@ export function logEvent(log: Logger, event: AgentEvent): void {
           `${event.closed ? 'everything to and from it is dropped' : 'it is NOT filtered'}`,
       );
       break;
+    case 'quarantined':
+      log.warn(
+        `${event.device} (index ${event.index}) is in quarantine: everything to and from it is dropped`,
+      );
+      break;
     case 'failed':
       log.error(
         `${event.device} (index ${event.index}) cannot have policy ${event.policy}: ${event.error.message}; ` +

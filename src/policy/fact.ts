@@ -48,6 +48,11 @@ const FACTS: Record<FactKind, Fact> = {
 
 const SINGLE = { 4: 32, 6: 128 } as const;
 
+/** Whether a fact is one of addresses, which have to be known for anything to pass. */
+export function isOfAddress(kind: FactKind): boolean {
+  return FACTS[kind].family !== undefined;
+}
+
 /** One set for each length of prefix: a hash set takes a new element in microseconds, an interval set does not. */
 function setName(kind: FactKind, prefixLength?: number): string {
   return prefixLength === undefined ? kind : `${kind}.${prefixLength}`;

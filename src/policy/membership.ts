@@ -11,6 +11,9 @@ export const DEVICE_POLICY = 'device.policy';
 /** The mark of what is no policy: the device's own tables filter it, or nothing does. */
 export const BY_HAND_MARK = 1;
 
+/** The mark of no policy at all, which no chain stands for: the device is closed, and its element says more of it. */
+export const CLOSED_MARK = 0xffffffff;
+
 /** By what the devices of one policy are its members. Plain data. */
 export interface PolicyMembership {
   mark: number;

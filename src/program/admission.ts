@@ -6,6 +6,8 @@ import type { MemberFacts, MemberTemplate } from './member-template.js';
 export interface Admission {
   /** True for a device that nothing admits. */
   readonly isEmpty: boolean;
+  /** False where there are elements that only say why the device is closed. */
+  readonly admits: boolean;
   readonly members: readonly Member[];
   /** The messages that make all of it so, and that take all of it away. */
   join(): Segment;
@@ -26,6 +28,10 @@ export class ListedAdmission implements Admission {
     return this.members.length === 0;
   }
 
+  get admits(): boolean {
+    return !this.isEmpty;
+  }
+
   join(): Segment {
     return memberSegment('join', this.members);
   }
@@ -42,9 +48,17 @@ export class ListedAdmission implements Admission {
 /** What admits nobody. */
 export const NO_ADMISSION: Admission = new ListedAdmission([]);
 
+/** Elements that keep a device closed and carry what is known of it. */
+export class ClosedAdmission extends ListedAdmission {
+  override get admits(): boolean {
+    return false;
+  }
+}
+
 /** By a template, which has the messages ready. The elements are made when somebody asks for them. */
 export class TemplateAdmission implements Admission {
   readonly isEmpty = false;
+  readonly admits = true;
   readonly #template: MemberTemplate;
   readonly #facts: MemberFacts;
   readonly #list: () => Member[];

@@ -26,6 +26,7 @@ export class Service {
       case 'detached':
       case 'failed':
       case 'unmatched':
+      case 'quarantined':
         this.#filtered.delete(event.index);
         break;
       case 'ready':

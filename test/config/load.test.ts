@@ -45,6 +45,7 @@ describe('a configuration that is right', () => {
       egress: 'optional',
       owner: true,
       reconcileMs: 60_000,
+      control: { path: undefined, group: undefined, mode: undefined },
       sets: new Map([
         [
           'dns',

@@ -1,0 +1,143 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import { isMainThread } from 'node:worker_threads';
+import { TapwallError } from '../error.js';
+import { type Peer, peerOf } from '../kernel/peer.js';
+import { claimPath, restrict } from './path.js';
+import { PROTOCOL_VERSION } from './protocol.js';
+import { DEFAULT_LIMITS, type Handler, Session, type SessionLimits } from './session.js';
+
+export interface ControlServerOptions {
+  /** Absolute. */
+  path: string;
+  /** The group whose members may ask, beside root; undefined for none. */
+  group?: number | undefined;
+  /** Of the socket; 0o600, or 0o660 with a group. */
+  mode?: number | undefined;
+  limits?: Partial<SessionLimits> | undefined;
+  /** Hears of clients that were refused or dropped. */
+  notice?: ((message: string) => void) | undefined;
+}
+
+/** Clients at once. Root has places of its own, so that nobody else can take them all. */
+export const MOST_CLIENTS = 1_024;
+export const MOST_CLIENTS_OF_GROUP = 768;
+
+const SWEEP_MS = 1_000;
+
+/** Listens on a Unix socket for those who may ask the agent something. */
+export class ControlServer {
+  readonly path: string;
+  readonly #options: ControlServerOptions;
+  readonly #server: Server;
+  readonly #sessions = new Map<Socket, Session>();
+  readonly #sweeping: NodeJS.Timeout;
+  #ofGroup = 0;
+
+  private constructor(server: Server, options: ControlServerOptions, handler: Handler) {
+    this.path = options.path;
+    this.#options = options;
+    this.#server = server;
+    const limits = { ...DEFAULT_LIMITS, ...options.limits };
+    server.on('connection', (socket) => this.#receive(socket, handler, limits));
+    this.#sweeping = setInterval(
+      () => this.#sweep(),
+      Math.min(SWEEP_MS, limits.drainMs, limits.firstMs),
+    ).unref();
+  }
+
+  /**
+   * Listens.
+   * @throws TapwallError CONTROL_IN_USE when somebody listens there, CONTROL_PATH when nobody can.
+   */
+  static async open(options: ControlServerOptions, handler: Handler): Promise<ControlServer> {
+    const { path, group } = options;
+    await claimPath(path);
+    const server = createServer({ allowHalfOpen: true });
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', (cause) =>
+        reject(new TapwallError('CONTROL_PATH', `cannot listen on ${path}: ${cause.message}`, { cause })),
+      );
+      // Until its mode is set nobody but the owner may connect; bind(2) is called before listen() returns.
+      // A worker cannot change the mask; who connects is asked for credentials all the same.
+      const before = isMainThread ? process.umask(0o177) : undefined;
+      try {
+        server.listen(path, resolve);
+      } finally {
+        if (before !== undefined) process.umask(before);
+      }
+    });
+    try {
+      restrict(path, { group, mode: options.mode ?? (group === undefined ? 0o600 : 0o660) });
+    } catch (cause) {
+      server.close();
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new TapwallError('CONTROL_PATH', `cannot give ${path} to the group: ${reason}`, { cause });
+    }
+    return new ControlServer(server, options, handler);
+  }
+
+  get clients(): number {
+    return this.#sessions.size;
+  }
+
+  /** Tells every client that it ends here. Resolves when the socket is gone. */
+  async close(): Promise<void> {
+    clearInterval(this.#sweeping);
+    const closed = new Promise((resolve) => this.#server.close(resolve));
+    for (const [socket, session] of this.#sessions) {
+      session.drop(null, 'STOPPED', 'the agent has stopped');
+      // Who does not read does not hold up the end.
+      setTimeout(() => socket.destroy(), GRACE_MS).unref();
+    }
+    await closed;
+  }
+
+  #receive(socket: Socket, handler: Handler, limits: SessionLimits): void {
+    let peer: Peer;
+    try {
+      peer = peerOf(socket);
+      if (!this.#mayAsk(peer)) {
+        throw new TapwallError(
+          'ACCESS_DENIED',
+          `user ${peer.uid} may not ask the agent anything: only root and the members of the socket's group may`,
+        );
+      }
+      const isFull =
+        this.#sessions.size >= MOST_CLIENTS || (!isRoot(peer) && this.#ofGroup >= MOST_CLIENTS_OF_GROUP);
+      if (isFull) throw new TapwallError('TOO_MANY_CLIENTS', 'the agent has as many clients as it takes');
+    } catch (error) {
+      if (!(error instanceof TapwallError)) throw error;
+      this.#options.notice?.(error.message);
+      socket.on('error', () => socket.destroy());
+      socket.end(`${JSON.stringify({ version: PROTOCOL_VERSION, id: null, ok: false, error })}\n`);
+      // Nothing that it sends is read, and it is not waited for.
+      socket.destroySoon();
+      return;
+    }
+    const onDrop = (reason: string) =>
+      this.#options.notice?.(`a client (process ${peer.pid}, user ${peer.uid}) was dropped: ${reason}`);
+    const session = new Session(socket, peer, { handler, limits, now: () => performance.now(), onDrop });
+    this.#sessions.set(socket, session);
+    if (!isRoot(peer)) this.#ofGroup++;
+    socket.once('close', () => {
+      this.#sessions.delete(socket);
+      if (!isRoot(peer)) this.#ofGroup--;
+    });
+  }
+
+  #mayAsk({ uid, gid, groups }: Peer): boolean {
+    const { group } = this.#options;
+    if (uid === 0 || uid === process.geteuid?.()) return true;
+    return group !== undefined && (gid === group || groups.includes(group));
+  }
+
+  #sweep(): void {
+    for (const session of this.#sessions.values()) session.sweep();
+  }
+}
+
+const GRACE_MS = 200;
+
+function isRoot({ uid }: Peer): boolean {
+  return uid === 0;
+}
