@@ -24,5 +24,16 @@
       'libraries': ['<!@(node native/find-libraries.mjs --libs)'],
       'ldflags': ['-Wl,-z,relro,-z,now'],
     },
+    {
+      # What libvirt's hook runs.
+      'target_name': 'tapwall-libvirt-hook',
+      'type': 'executable',
+      'sources': ['<!@(ls native/hook/*.cc)'],
+      'cflags_cc': [
+        '-std=c++17', '-Wall', '-Wextra', '-Wpedantic', '-Werror',
+        '-fstack-protector-strong', '-U_FORTIFY_SOURCE', '-D_FORTIFY_SOURCE=2',
+      ],
+      'ldflags': ['-Wl,-z,relro,-z,now'],
+    },
   ],
 }

@@ -20,6 +20,7 @@ node_version=$(node -p process.versions.node)
 install -m 755 "$(node -p process.execPath)" "$lib/bin/node"
 strip --strip-unneeded "$lib/bin/node" 2>/dev/null || true
 install -m 644 build/Release/tapwall.node "$lib/build/Release/"
+install -m 755 build/Release/tapwall-libvirt-hook "$lib/build/Release/"
 strip --strip-unneeded "$lib"/build/Release/*
 node scripts/package/modules.mjs "$lib/node_modules"
 cp -r dist package.json schema "$lib/"
@@ -68,7 +69,7 @@ find "$lib/node_modules" "$lib/dist" -type f -exec sed -i '1{/^#!/d}' {} +
 mkdir -p build/deb/shlibs/debian
 printf 'Source: tapwall\n\nPackage: tapwall\nArchitecture: any\n' >build/deb/shlibs/debian/control
 depends=$(cd build/deb/shlibs && dpkg-shlibdeps -O --ignore-missing-info \
-  "$OLDPWD/$lib/bin/node" "$OLDPWD/$lib/build/Release/tapwall.node" 2>/dev/null | sed -n 's/^shlibs:Depends=//p')
+  "$OLDPWD/$lib/bin/node" "$OLDPWD/$lib/build/Release/tapwall.node" "$OLDPWD/$lib/build/Release/tapwall-libvirt-hook" 2>/dev/null | sed -n 's/^shlibs:Depends=//p')
 size=$(du -sk --exclude=DEBIAN "$tree" | cut -f1)
 sed -e "s/@VERSION@/$version/" -e "s/@ARCHITECTURE@/$architecture/" -e "s/@DEPENDS@/$depends/" -e "s/@SIZE@/$size/" -e "s/@MAINTAINER@/$maintainer/" \
   packaging/debian/control >"$tree/DEBIAN/control"

@@ -25,6 +25,8 @@ need strace strace --version
 need systemd systemd-analyze --version
 # What judges the manual pages.
 need mandoc sh -c 'command -v mandoc'
+# What the libvirt hook's script is checked with.
+need shellcheck shellcheck --version
 # Debian's own Python: another one that stands first in PATH does not see Debian's packages.
 need python3-scapy /usr/bin/python3 -c 'import scapy'
 

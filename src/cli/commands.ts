@@ -22,6 +22,7 @@ const COMMANDS: Record<string, () => Promise<MakeCommand>> = {
   check: async () => (await import('./check.js')).checkCommand,
   compile: async () => (await import('./compile.js')).compileCommand,
   doctor: async () => (await import('./doctor.js')).doctorCommand,
+  libvirt: async () => (await import('./libvirt.js')).libvirtCommand,
   demo: async () => (await import('./demo.js')).demoCommand,
 };
 

@@ -6,6 +6,7 @@ import { statusIn } from '../agent/status.js';
 import { TapwallError } from '../error.js';
 import type { NamespaceHandle } from '../kernel/kernel.js';
 import { linuxKernel } from '../kernel/linux.js';
+import type { HookResult } from '../libvirt/hook.js';
 import { VERSION } from '../version.js';
 import { describePolicies } from './policies.js';
 import {
@@ -94,6 +95,8 @@ export class ControlDesk implements Handler {
       case 'admit':
         checkDefinition(agent, request);
         return await admitThrough(agent, request, signal);
+      case 'libvirt':
+        return await answerLibvirt(agent, request);
       case 'quarantine':
       case 'unquarantine':
         return await quarantine(agent, request.device, request.request === 'quarantine');
@@ -239,4 +242,13 @@ async function nextEvent(agent: Agent, timeoutMs: number, signal: AbortSignal): 
   } catch {
     return false;
   }
+}
+
+/** What libvirt's hook asks. Hosts without libvirt never read XML, so what does that is loaded when it is needed. */
+async function answerLibvirt(
+  agent: Agent,
+  { guest, operation, domain, waitMs = DEFAULT_WAIT_MS }: RequestOf<'libvirt'>,
+): Promise<HookResult> {
+  const { answerHook } = await import('../libvirt/hook.js');
+  return await answerHook(agent, { guest, operation, domain, waitMs });
 }

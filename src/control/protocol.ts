@@ -6,12 +6,13 @@ import type { AssignedAddress, Placement } from '../config/configuration.js';
 import { flawInInterfaceName } from '../config/interface-name.js';
 import { normaliseMac } from '../config/mac-address.js';
 import { TapwallError } from '../error.js';
+import { HOOK_OPERATIONS, LARGEST_DOMAIN_BYTES } from '../libvirt/operation.js';
 
 /** The version of the protocol. What is added to it leaves the number alone; what means something else raises it. */
 export const PROTOCOL_VERSION = 1;
 
-/** Bytes of one request, with its newline: some hundred devices. */
-export const MOST_REQUEST_BYTES = 65_536;
+/** Bytes of one request, with its newline: the XML of a domain with all that can be in one. */
+export const MOST_REQUEST_BYTES = 1 << 20;
 /** Bytes of one answer that a client reads: the counters of a few ten thousand devices. */
 export const MOST_ANSWER_BYTES = 64 << 20;
 /** The longest a request waits for devices, in milliseconds. */
@@ -20,6 +21,8 @@ export const DEFAULT_WAIT_MS = 5_000;
 /** Devices of one VM; more are told in several requests. */
 export const MOST_DEVICES = 64;
 const MOST_ADDRESSES = 32;
+/** libvirt keeps a guest's definition in a file of its name. */
+const MOST_GUEST_NAME = 255;
 /** Events that the agent keeps for those who ask later. */
 export const MOST_RECENT = 256;
 
@@ -135,6 +138,15 @@ export const requestSchema = z.discriminatedUnion('request', [
     lift: z.boolean().optional(),
     /** Whether the policies come from a guest's own definition: only `domain-policies` are taken then. */
     fromDefinition: z.boolean().optional(),
+  }),
+  z.strictObject({
+    ...envelope,
+    request: z.literal('libvirt'),
+    guest: z.string().max(MOST_GUEST_NAME),
+    operation: z.enum(HOOK_OPERATIONS),
+    /** The domain's XML. */
+    domain: z.string().max(LARGEST_DOMAIN_BYTES),
+    waitMs: z.int().min(0).max(MOST_WAIT_MS).optional(),
   }),
   z.strictObject({ ...envelope, request: z.literal('quarantine'), device }),
   z.strictObject({ ...envelope, request: z.literal('unquarantine'), device }),

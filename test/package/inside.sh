@@ -52,6 +52,7 @@ run_agent /tmp/first
 ) &
 sender=$!
 echo "# of mine" >>/etc/tapwall/tapwall.yaml
+tapwall libvirt install --config /etc/tapwall/tapwall.yaml
 
 echo "upgrade, while packets flow"
 before=$(passed)
@@ -67,11 +68,13 @@ after=$(passed)
 [ "$after" -ge "$(cat /tmp/sent)" ] || fail "of $(cat /tmp/sent) packets the filter counted $after"
 echo "$before packets counted before, $after after, $(cat /tmp/sent) sent: none was missed"
 grep -q "^# of mine" /etc/tapwall/tapwall.yaml || fail "the configuration was replaced"
+tapwall libvirt status || fail "the hook is gone"
 
 echo "remove"
 stop_agent
 dpkg -r tapwall >/tmp/removed
 grep -q "removed tapwall" /tmp/removed || fail "the tables were not removed: $(cat /tmp/removed)"
+[ ! -e /etc/libvirt/hooks/qemu.d/50-tapwall ] || fail "the hook is left"
 [ ! -e /usr/lib/tapwall ] || fail "left: $(find /usr/lib/tapwall)"
 grep -q "^# of mine" /etc/tapwall/tapwall.yaml || fail "the configuration is gone"
 
