@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type { AgentEvent } from '#src/agent/event.js';
+import { endWithRun } from './cleanup.js';
 
 const MAIN = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
 /** Long for a start with thousands of devices and a million addresses. */
@@ -20,22 +21,31 @@ export interface ProcessorTime {
   total: number;
 }
 
+/** The agent has refused a configuration, and goes on with the one before. */
+export class Refusal extends Error {}
+
+interface Waiting {
+  kind: AgentEvent['event'];
+  left: number;
+  resolve(event: AgentEvent): void;
+  reject(error: Error): void;
+}
+
 /** `tapwall run` as a service manager starts it: what it costs is seen from outside. */
 export class AgentProcess {
   readonly #child: ChildProcessByStdio<null, Readable, null>;
   readonly #configuration: string;
   readonly #closed: Promise<unknown>;
-  readonly #waiting = new Set<{
-    kind: AgentEvent['event'];
-    left: number;
-    resolve(event: AgentEvent): void;
-  }>();
+  readonly #waiting = new Set<Waiting>();
+  readonly #begun = process.hrtime.bigint();
+  #startNs = Number.NaN;
+  #readyNs = Number.NaN;
   #lastFailure = '';
 
   private constructor(configuration: string, namespacePath: string) {
     this.#configuration = configuration;
     const args = [MAIN, 'run', '--config', configuration, '--namespace', namespacePath, '--json'];
-    this.#child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.#child = endWithRun(spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] }));
     this.#closed = once(this.#child, 'close');
     createInterface({ input: this.#child.stdout }).on('line', (line) => this.#take(JSON.parse(line)));
   }
@@ -45,22 +55,37 @@ export class AgentProcess {
     const configuration = `${folder}/agent.yaml`;
     writeFileSync(configuration, yaml);
     const agent = new AgentProcess(configuration, namespacePath);
-    await agent.saw('ready');
+    const ready = await agent.saw('ready');
+    agent.#startNs = Number(process.hrtime.bigint() - agent.#begun);
+    if (ready.event === 'ready') agent.#readyNs = ready.microseconds * 1e3;
     return agent;
+  }
+
+  /** Nanoseconds from the start of its process to `ready`, and how long it says itself that its loop took. */
+  get start(): { process: number; loop: number } {
+    return { process: this.#startNs, loop: this.#readyNs };
   }
 
   /** Resolves with the last of so many events of one kind, from now on. */
   async saw(kind: AgentEvent['event'], times = 1): Promise<AgentEvent> {
     const event = new Promise<AgentEvent>((resolve, reject) => {
-      const waiting = { kind, left: times, resolve };
-      this.#waiting.add(waiting);
-      const fail = (why: string) => reject(new Error(`the agent ${why}${this.#lastFailure}`));
-      const timer = setTimeout(() => fail(`told of no ${kind} in ${TIME_LIMIT_MS} ms`), TIME_LIMIT_MS);
-      this.#child.once('close', () => fail('has ended'));
-      waiting.resolve = (one) => {
+      const settle = (then: () => void) => {
         clearTimeout(timer);
-        resolve(one);
+        this.#child.off('close', onClose);
+        this.#waiting.delete(waiting);
+        then();
       };
+      const fail = (why: string) => settle(() => reject(new Error(`the agent ${why}${this.#lastFailure}`)));
+      const onClose = () => fail('has ended');
+      const timer = setTimeout(() => fail(`told of no ${kind} in ${TIME_LIMIT_MS} ms`), TIME_LIMIT_MS);
+      const waiting: Waiting = {
+        kind,
+        left: times,
+        resolve: (one) => settle(() => resolve(one)),
+        reject: (error) => settle(() => reject(error)),
+      };
+      this.#waiting.add(waiting);
+      this.#child.once('close', onClose);
     });
     return event;
   }
@@ -97,8 +122,8 @@ export class AgentProcess {
     return { user, system, total };
   }
 
-  async stop(): Promise<void> {
-    if (this.#child.exitCode === null) this.#child.kill('SIGTERM');
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    if (this.#child.exitCode === null) this.#child.kill(signal);
     await this.#closed;
   }
 
@@ -110,9 +135,14 @@ export class AgentProcess {
     if (event.event === 'failed' || event.event === 'reload-failed') {
       this.#lastFailure = `: ${JSON.stringify(event)}`;
     }
+    if (event.event === 'reload-failed') {
+      // Nothing changes any more: whoever waits for it to be in force would do so in vain.
+      for (const waiting of this.#waiting) {
+        if (waiting.kind === 'reloaded') waiting.reject(new Refusal(event.error.message));
+      }
+    }
     for (const waiting of this.#waiting) {
       if (waiting.kind !== event.event || --waiting.left > 0) continue;
-      this.#waiting.delete(waiting);
       waiting.resolve(event);
     }
   }

@@ -7,6 +7,7 @@ import { leak } from './leak/chapter.js';
 import { memory } from './memory/chapter.js';
 import { packet } from './packet/chapter.js';
 import { reload } from './reload/chapter.js';
+import { restart } from './restart/chapter.js';
 import { sets } from './sets/chapter.js';
 import { storm } from './storm/chapter.js';
 
@@ -18,6 +19,7 @@ export const BENCHMARKS: readonly Benchmark[] = [
   storm,
   leak,
   memory,
+  restart,
   reload,
   sets,
   packet,

@@ -1,7 +1,9 @@
 /** The benchmark: what tapwall costs against everything else that could do its work. */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { EXIT, reportError } from '#src/cli/output.js';
 import type { Placement } from '#src/config/configuration.js';
+import { TapwallError } from '#src/error.js';
 import { BENCHMARKS } from './all.js';
 import type { Benchmark, Chapter, Report } from './chapter.js';
 import { withScratchFolder } from './cleanup.js';
@@ -10,7 +12,7 @@ import { renderHtml } from './html.js';
 import { clearProgress, startProgress } from './progress.js';
 import { seededRandom } from './random.js';
 import { fillFigures } from './readme.js';
-import { readReport, renderEnvironment, renderJson, renderMarkdown, renderText } from './report.js';
+import { readReportFile, renderEnvironment, renderJson, renderMarkdown, renderText } from './report.js';
 
 interface Options {
   quick?: boolean;
@@ -65,7 +67,17 @@ function parseSeed(text: string): number {
   return Number(text);
 }
 
+function checkUser(): void {
+  if (process.geteuid?.() === 0) return;
+  throw new TapwallError('EPERM', 'to measure needs root, to make network namespaces and macvtap devices', {
+    hint: 'Only --from, which measures nothing, works without.',
+  });
+}
+
 async function measure({ quick = false, only, sizes, placements, seed }: Options): Promise<Report> {
+  checkUser();
+  // Whatever goes wrong here, the machine's own network isn't touched.
+  process.env['TAPWALL_FORBID_HOST_NAMESPACE'] = '1';
   const environment = readEnvironment();
   const leftOut: Report['leftOut'] = [];
   const possible = (only ?? BENCHMARKS).filter((benchmark) => {
@@ -80,7 +92,14 @@ async function measure({ quick = false, only, sizes, placements, seed }: Options
     for (const benchmark of possible) {
       next();
       const random = seededRandom(seed);
-      chapters.push(await benchmark.run({ quick, sizes, placements, seed, random, folder, environment }));
+      try {
+        chapters.push(await benchmark.run({ quick, sizes, placements, seed, random, folder, environment }));
+      } catch (error) {
+        // What the others have measured, perhaps for twenty minutes, is not lost over this one.
+        const why = `it failed: ${error instanceof Error ? error.message : String(error)}`;
+        leftOut.push({ name: benchmark.name, why: why.split('\n', 1)[0] ?? '' });
+        process.exitCode = 1;
+      }
     }
   });
   clearProgress();
@@ -95,8 +114,7 @@ function write(report: Report, { json, markdown, html, readme }: Options): void 
 }
 
 async function run(options: Options): Promise<void> {
-  const report =
-    options.from === undefined ? await measure(options) : readReport(readFileSync(options.from, 'utf8'));
+  const report = options.from === undefined ? await measure(options) : readReportFile(options.from);
   for (const chapter of report.chapters) {
     process.stdout.write(`\n# ${chapter.title}\n\n${renderText(chapter)}\n`);
   }
@@ -140,4 +158,10 @@ Examples:
   # npm run bench -- --json results.json --html results.html
   $ npm run bench -- --from results.json --html results.html`,
   );
-await run(command.parse().opts<Options>());
+command.exitOverride();
+try {
+  await run(command.parse().opts<Options>());
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? EXIT.success : EXIT.usage;
+  else process.exitCode = reportError(error, false);
+}

@@ -1,4 +1,7 @@
+import { readFileSync } from 'node:fs';
 import Table from 'cli-table3';
+import { z } from 'zod';
+import { TapwallError } from '#src/error.js';
 import type { Chapter, Report, ReportTable, Section, Target } from './chapter.js';
 import { describeEnvironment } from './environment.js';
 import type { Estimate, Summary } from './statistics.js';
@@ -122,9 +125,47 @@ export function renderJson(report: Report): string {
   return `${JSON.stringify(report, missingAsNull)}\n`;
 }
 
-/** The report that `renderJson` has written; whatever else it is given, it does not check. */
+/** What the rest of a report hangs on; the figures of a chapter are its own. */
+const REPORT = z.object({
+  environment: z.looseObject({
+    date: z.string(),
+    kernel: z.string(),
+    load: z.object({ before: z.number() }),
+  }),
+  seed: z.number(),
+  quick: z.boolean(),
+  leftOut: z.array(z.object({ name: z.string(), why: z.string() })),
+  chapters: z.array(
+    z.looseObject({
+      name: z.string(),
+      title: z.string(),
+      method: z.array(z.string()),
+      sections: z.array(z.looseObject({ heading: z.string() })),
+      charts: z.array(z.looseObject({ title: z.string() })),
+      targets: z.array(z.looseObject({ expected: z.string(), met: z.boolean() })),
+    }),
+  ),
+});
+
+/** @throws TapwallError ARGUMENT for a file that can't be read, or that `renderJson` has not written. */
+export function readReportFile(file: string): Report {
+  try {
+    return readReport(readFileSync(file, 'utf8'));
+  } catch (cause) {
+    const [issue] = cause instanceof z.ZodError ? cause.issues : [];
+    const why = issue ? `${issue.path.join('.')}: ${issue.message}` : (cause as Error).message;
+    throw new TapwallError('ARGUMENT', `${file} is no report: ${why}`, {
+      cause,
+      hint: 'Give a file that `tapwall bench -- --json FILE` has written.',
+    });
+  }
+}
+
+/** The report that `renderJson` has written. @throws ZodError, SyntaxError for another text. */
 export function readReport(text: string): Report {
-  const report = JSON.parse(text) as Report;
+  const value: unknown = JSON.parse(text);
+  REPORT.parse(value);
+  const report = value as Report;
   const chapters = report.chapters.map((chapter) => ({
     ...chapter,
     targets: chapter.targets.map((target) => ({ ...target, measured: target.measured ?? undefined })),

@@ -67,6 +67,8 @@ interface Turn {
 export interface Measurement {
   contender: string;
   title: string;
+  /** How many were measured in a row. */
+  row: number;
   /** Nanoseconds, in the order in which they were measured. */
   attach: number[];
   detach: number[];
@@ -140,7 +142,8 @@ async function measureSize(
   const measurements = turns.map((turn): Measurement => {
     const own = passes.get(turn) ?? [];
     const [attach, detach] = [own.map((pass) => pass.attach), own.map((pass) => pass.detach)];
-    return { contender: turn.name, title: turn.title, attach, detach };
+    const row = turn.isSlow ? 1 : ROW;
+    return { contender: turn.name, title: turn.title, row, attach, detach };
   });
   return { devices, measurements };
 }

@@ -33,7 +33,7 @@ const METHOD = [
   'The table for nft and libnftables has a name of its own, because the table of the original file can only be that of one device. The tables of the devices that are there were made by tapwall. The file deletes its table first, as the original does and as tapwall’s transaction does too; the kernel makes the process that closes its socket wait until a deleted table is torn down, which takes milliseconds and with few devices is most of what nft and libnftables need. “A file that only adds” leaves that out. tapwall keeps its socket.',
   '“prefix” and “names” are what devices get from a policy that stands in the configuration: elements of the sets of one table. Those work beside the others, on hosts with as many devices that all have that policy (with the guards mac, ethertype, fragment, dhcp-server, ra, ip, arp and nd, two addresses each and the same rules), and take turns with them. Theirs is the policy that asks for most.',
   'Whatever reads the whole ruleset for each device is measured up to 1,000 devices (100 in a quick run): it takes seconds each time there. “Once more” is tapwall against itself: a ratio whose interval does not hold 1 would mean that the method sees differences where there are none.',
-  'The interval behind a ratio of medians is the 95% confidence interval of a bootstrap. A quantile is left out where there are too few samples for it.',
+  'The interval behind a ratio of medians is the 95% confidence interval of a bootstrap; what was measured in a row is drawn together. A quantile is left out where there are too few samples for it.',
 ];
 
 function find(results: readonly SizeResult[], devices: number, contender: string): Measurement | undefined {
@@ -42,12 +42,22 @@ function find(results: readonly SizeResult[], devices: number, contender: string
     ?.measurements.find((measurement) => measurement.contender === contender);
 }
 
+function compare(
+  above: Measurement,
+  below: Measurement,
+  operation: 'attach' | 'detach',
+  seed: number,
+): Estimate {
+  const rows = { above: above.row, below: below.row };
+  return ratioOfMedians(above[operation], below[operation], seededRandom(seed), rows);
+}
+
 function ratio(
   above: Measurement | undefined,
   below: Measurement | undefined,
   seed: number,
 ): Estimate | undefined {
-  return above && below && ratioOfMedians(above.attach, below.attach, seededRandom(seed));
+  return above && below && compare(above, below, 'attach', seed);
 }
 
 function targetsOf(results: readonly SizeResult[], seed: number): Target[] {
@@ -96,7 +106,7 @@ function sectionOf(
   operation: 'attach' | 'detach',
   seed: number,
 ): Section {
-  const own = measurements.find(({ contender }) => contender === 'names')?.[operation] ?? [];
+  const own = measurements.find(({ contender }) => contender === 'names');
   const word = operation === 'attach' ? 'attached' : 'detached';
   return {
     heading: `${devices.toLocaleString('en')} device${devices === 1 ? '' : 's'} filtered, one more ${word}`,
@@ -105,9 +115,9 @@ function sectionOf(
       rows: measurements.map((measurement) => [
         measurement.title,
         ...summaryCells(summarise(measurement[operation])),
-        measurement.contender === 'names'
+        own === undefined || own === measurement
           ? '1'
-          : formatEstimate(ratioOfMedians(measurement[operation], own, seededRandom(seed))),
+          : formatEstimate(compare(measurement, own, operation, seed)),
       ]),
     },
     notes: [],

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { linuxKernel } from '#src/kernel/linux.js';
 import type { Benchmark, Chapter } from '../chapter.js';
+import { endWithRun } from '../cleanup.js';
 import { Field } from '../flat/field.js';
 import { closePair, startPair } from '../flat/pair.js';
 import { compilePolicy } from '../flat/policy.js';
@@ -17,6 +18,8 @@ const RIVAL_ELEMENTS = 10_000;
 const ROUNDS = 40;
 const QUICK_ROUNDS = 10;
 const ROW = 20;
+/** What was measured in a row is drawn together. */
+const IN_ROWS = { above: ROW, below: ROW };
 const WARM_UP = 1_000;
 const RIVAL = fileURLToPath(new URL('./rival.js', import.meta.url));
 
@@ -51,9 +54,11 @@ async function measure(rounds: number, folder: string, random: Random): Promise<
       for (const side of SIDES) await pair[side].pairs(WARM_UP);
       showProgress('nothing else');
       await take(result.idle);
-      const rival = spawn(process.execPath, [RIVAL, field.namespacePath, String(RIVAL_ELEMENTS)], {
-        stdio: ['ignore', 'pipe', 'inherit'],
-      });
+      const rival = endWithRun(
+        spawn(process.execPath, [RIVAL, field.namespacePath, String(RIVAL_ELEMENTS)], {
+          stdio: ['ignore', 'pipe', 'inherit'],
+        }),
+      );
       const ended = once(rival, 'close');
       try {
         await Promise.race([
@@ -95,7 +100,9 @@ export function busyChapter(result: BusyResult, seed: number): Chapter {
               return [
                 `${WHEN[when]}: ${TITLES[side]}`,
                 ...summaryCells(summarise(samples)),
-                side === 'floor' ? '1' : formatEstimate(ratioOfMedians(samples, result[when].floor, random)),
+                side === 'floor'
+                  ? '1'
+                  : formatEstimate(ratioOfMedians(samples, result[when].floor, random, IN_ROWS)),
               ];
             }),
           ),

@@ -31,8 +31,11 @@ interface Effort {
   restarts: number;
 }
 
-const FULL: Effort = { warmUp: 4_000, rounds: 50, row: 20, crowdRounds: 20, crowdWarmUp: 8, restarts: 5 };
-const QUICK: Effort = { warmUp: 2_000, rounds: 15, row: 20, crowdRounds: 6, crowdWarmUp: 4, restarts: 2 };
+/** Attaches and detaches in a row, each round. */
+export const ROW = 20;
+
+const FULL: Effort = { warmUp: 4_000, rounds: 50, row: ROW, crowdRounds: 20, crowdWarmUp: 8, restarts: 5 };
+const QUICK: Effort = { warmUp: 2_000, rounds: 15, row: ROW, crowdRounds: 6, crowdWarmUp: 4, restarts: 2 };
 
 export const CONTENDERS = ['tapwall', 'floor'] as const;
 export type ContenderName = (typeof CONTENDERS)[number];

@@ -8,6 +8,7 @@ import {
   type ContenderName,
   type CrowdResult,
   type FlatResult,
+  ROW,
   type SizeResult,
 } from './benchmark.js';
 
@@ -57,6 +58,9 @@ export interface Figures {
 
 const TITLES: Record<ContenderName, string> = { tapwall: 'tapwall', floor: 'C, the same bytes' };
 
+/** What was measured in a row is drawn together. */
+const IN_ROWS = { above: ROW, below: ROW };
+
 /** Where the design promises that nothing grows: a device joins by plain elements alone. */
 const FLAT_PLACEMENTS: readonly Placement[] = ['prefix', 'names'];
 const MOST_GROWTH = 1.3;
@@ -79,11 +83,11 @@ function linesOf(results: readonly SizeResult[], seed: number): Line[] {
           contender,
           summary: summarise(own),
           afterPause: isAttach ? quantile(firstAttach, 0.5) : undefined,
-          timesFloor: ratioOfMedians(own, samples.floor[operation], random),
+          timesFloor: ratioOfMedians(own, samples.floor[operation], random, IN_ROWS),
           timesFloorAfterPause: isAttach
             ? ratioOfMedians(firstAttach, samples.floor.firstAttach, random)
             : undefined,
-          growth: ratioOfMedians(own, smallest[contender][operation], random),
+          growth: ratioOfMedians(own, smallest[contender][operation], random, IN_ROWS),
         };
       }),
     );

@@ -8,6 +8,7 @@ import { Agent } from '#src/agent/agent.js';
 import type { Placement } from '#src/config/configuration.js';
 import { loadConfiguration } from '#src/config/load.js';
 import type { Lab } from '#src/demo/lab.js';
+import { endWithRun } from '../cleanup.js';
 
 export type ContenderName = Placement | 'script' | 'none';
 
@@ -69,7 +70,10 @@ const script: Contender = {
   closed: false,
   start: async (lab) => {
     const args = [`--net=${lab.namespacePath}`, 'bash', '-c', SCRIPT, 'script', RECIPE];
-    const child = spawn('nsenter', args, { stdio: ['ignore', 'ignore', 'inherit'], detached: true });
+    const child = endWithRun(
+      spawn('nsenter', args, { stdio: ['ignore', 'ignore', 'inherit'], detached: true }),
+      { group: true },
+    );
     await sleep(MONITOR_MS);
     return () => endGroup(child);
   },

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { SizeResult } from '../../dist-bench/attach/benchmark.js';
 import { readReport } from '../../dist-bench/report.js';
+import type { RestartResult } from '../../dist-bench/restart/chapter.js';
 import { MAIN } from '../support/run.js';
 
 const BENCHMARK = fileURLToPath(new URL('../../dist-bench/main.js', import.meta.url));
@@ -35,9 +35,52 @@ describe('the benchmark', () => {
       [['--seed', 'x'], /whole number/],
     ] as const) {
       const { status, stderr } = run(...args);
-      assert.equal(status, 1);
+      assert.equal(status, 2);
       assert.match(stderr, message);
     }
+  });
+
+  test('says what is wrong with a file that is no report', async () => {
+    await withFolder(async (folder) => {
+      const file = join(folder, 'none.json');
+      for (const text of ['no JSON', '{"chapters":[]}']) {
+        writeFileSync(file, text);
+        const { status, stdout, stderr } = run('--from', file);
+        assert.equal(status, 2);
+        assert.equal(stdout, '');
+        assert.match(stderr, /^tapwall: .*none\.json is no report: /);
+        assert.doesNotMatch(stderr, /^ +at /m);
+      }
+      assert.match(run('--from', join(folder, 'missing.json')).stderr, /is no report: ENOENT/);
+    });
+  });
+
+  test('loses nothing of what was measured when a part fails', async () => {
+    await withFolder(async (folder) => {
+      // An nft that is there, and fails at everything.
+      const nft = join(folder, 'nft');
+      writeFileSync(nft, '#!/bin/sh\n[ "$1" = --version ] && echo "nftables v0" || exit 1\n', {
+        mode: 0o755,
+      });
+      const json = join(folder, 'report.json');
+      const args = ['--quick', '--only', 'restart,reload', '--sizes', '1', '--json', json];
+      const env = { ...process.env, PATH: `${folder}:${process.env['PATH']}` };
+      const { status } = spawnSync(process.execPath, [BENCHMARK, ...args], { env, timeout: 120_000 });
+      assert.equal(status, 1);
+      const { chapters, leftOut } = readReport(readFileSync(json, 'utf8'));
+      assert.deepEqual(
+        chapters.map(({ name }) => name),
+        ['restart'],
+      );
+      assert.deepEqual(
+        leftOut.map(({ name }) => name),
+        ['reload'],
+      );
+      assert.match(leftOut[0]?.why ?? '', /^it failed: nft/);
+      const results = chapters[0]?.figures['results'] as RestartResult[];
+      assert.equal(results[0]?.process.length, 2);
+      assert.equal(results[0]?.transactions.length, 2);
+    });
   });
 
   test('is a command of tapwall', () => {
@@ -83,27 +126,61 @@ describe('the benchmark', () => {
     });
   });
 
-  test('cleans up when it is interrupted', async () => {
-    await withFolder(async (folder) => {
-      const child = spawn(process.execPath, [BENCHMARK, '--quick', '--only', 'attach', '--sizes', '10'], {
-        env: { ...process.env, TMPDIR: folder },
-        stdio: ['ignore', 'ignore', 'pipe'],
+  // attach: contenders on pipes; memory: an agent that outlives whoever reads it; leak: a script that leads a group;
+  // busy: a program that reads nothing.
+  for (const [name, signal, wanted] of [
+    ['attach', 'SIGINT', /runner\.js/],
+    ['memory', 'SIGTERM', /main\.js run/],
+    ['leak', 'SIGHUP', /ip -o monitor/],
+    ['busy', 'SIGTERM', /rival\.js/],
+  ] as const) {
+    test(`leaves nothing behind when ${signal} interrupts ${name}`, async () => {
+      await withFolder(async (folder) => {
+        const child = spawn(process.execPath, [BENCHMARK, '--quick', '--only', name], {
+          env: { ...process.env, TMPDIR: folder },
+          stdio: 'ignore',
+        });
+        const closed = once(child, 'close');
+        const ends = Date.now() + 100_000;
+        const running = () => descendants(child.pid ?? 0);
+        while (!running().some(({ command }) => wanted.test(command)) && Date.now() < ends) {
+          await new Promise((resolve) => setTimeout(resolve, 5));
+        }
+        const found = running();
+        assert.ok(
+          found.some(({ command }) => wanted.test(command)),
+          `nothing like ${wanted} was started`,
+        );
+        child.kill(signal);
+        const [status] = await closed;
+        assert.equal(status, { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 }[signal]);
+        assert.deepEqual(readdirSync(folder), []);
+        const alive = () => found.filter(({ pid }) => existsSync(`/proc/${pid}/exe`));
+        while (alive().length > 0 && Date.now() < ends)
+          await new Promise((resolve) => setTimeout(resolve, 20));
+        assert.deepEqual(alive(), []);
       });
-      const [line] = await once(createInterface({ input: child.stderr }), 'line');
-      assert.match(line, /^\[1\/1\]/);
-      // Its contenders run by the time that it has files.
-      while (readdirSync(folder).length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
-      const children = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8')
-        .trim()
-        .split(' ');
-      child.kill('SIGINT');
-      const [status] = await once(child, 'close');
-      assert.equal(status, 130);
-      assert.deepEqual(readdirSync(folder), []);
-      const ends = Date.now() + 10_000;
-      const alive = () => children.filter((pid) => pid !== '' && existsSync(`/proc/${pid}/exe`));
-      while (alive().length > 0 && Date.now() < ends) await new Promise((resolve) => setTimeout(resolve, 20));
-      assert.deepEqual(alive(), []);
     });
-  });
+  }
 });
+
+/** All processes that a process has started, and those have. */
+function descendants(pid: number): { pid: number; command: string }[] {
+  let children: number[];
+  try {
+    children = readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
+      readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
+    );
+  } catch {
+    // It has ended meanwhile.
+    return [];
+  }
+  return children.flatMap((child) => {
+    try {
+      const command = readFileSync(`/proc/${child}/cmdline`, 'latin1').replaceAll('\0', ' ');
+      return [{ pid: child, command }, ...descendants(child)];
+    } catch {
+      return [];
+    }
+  });
+}

@@ -11,6 +11,8 @@ import { renderHtml } from '../../dist-bench/html.js';
 import { leakChapter } from '../../dist-bench/leak/chapter.js';
 import { fillFigures } from '../../dist-bench/readme.js';
 import { readReport, renderJson, renderMarkdown, renderText } from '../../dist-bench/report.js';
+import { restartChapter } from '../../dist-bench/restart/chapter.js';
+import { setsChapter } from '../../dist-bench/sets/chapter.js';
 
 /** What the browser needs to run as root and to ask nothing of any network. */
 const BROWSER_ARGS = [
@@ -27,7 +29,7 @@ const spread = (median: number, n = 120) =>
   Array.from({ length: n }, (_, at) => median * (0.9 + (0.2 * at) / (n - 1)));
 
 function measurement(contender: string, title: string, median: number) {
-  return { contender, title, attach: spread(median), detach: spread(median / 2) };
+  return { contender, title, row: 1, attach: spread(median), detach: spread(median / 2) };
 }
 
 /** Figures that are made up; what is made of them is not. */
@@ -86,6 +88,30 @@ const REPORT: Report = {
 };
 
 describe('a report', () => {
+  test('says of a set that tapwall refuses that it falls short, and why', () => {
+    const chapter = setsChapter(
+      [
+        { addresses: 10, tapwall: [3e6, 3e6], nft: [2e6, 2e6] },
+        { addresses: 1_000_000, tapwall: [], nft: [7e9], refused: 'more than 1000000 keys' },
+      ],
+      1,
+    );
+    assert.match(
+      renderText(chapter),
+      /^FALLS SHORT .*1,000,000 addresses.*: tapwall refuses it: more than 1000000 keys$/m,
+    );
+    assert.match(renderText(chapter), /1,000,000 addresses: tapwall +│ 0 │ +- │/);
+  });
+
+  test('tells the restart with a transaction from one without', () => {
+    const of = (transactions: number[]) =>
+      restartChapter([{ devices: 4_000, process: [9e8], loop: [3e8], transactions }]).targets.map(
+        ({ met }) => met,
+      );
+    assert.deepEqual(of([0, 0]), [true, false, true]);
+    assert.deepEqual(of([0, 1]), [true, false, false]);
+  });
+
   test('says of each expectation whether it was met, fell short or was not measured', () => {
     const verdicts = new Map(
       CHAPTER.targets.map(({ expected, measured, met }) => [expected, { measured, met }]),

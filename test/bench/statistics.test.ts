@@ -87,6 +87,27 @@ test('the interval covers the true ratio about as often as it says', () => {
   assert.ok(covered / rounds < 1, 'an interval that is never wrong is too wide');
 });
 
+test('the interval covers the true ratio when rows of samples share a disturbance, if they are drawn together', () => {
+  const random = seededRandom(2027);
+  const row = 20;
+  // Each row has a level of its own, and within it little differs: as on a machine that does other work now and then.
+  const draw = () =>
+    Array.from({ length: 30 }, () => 100 * (1 + random())).flatMap((level) =>
+      Array.from({ length: row }, () => level + random()),
+    );
+  const rounds = 60;
+  const coverage = (rows: { above: number; below: number }) => {
+    let covered = 0;
+    for (let round = 0; round < rounds; round++) {
+      const { low, high } = ratioOfMedians(draw(), draw(), random, rows);
+      if (low <= 1 && 1 <= high) covered++;
+    }
+    return covered / rounds;
+  };
+  assert.ok(coverage({ above: row, below: row }) > 0.85);
+  assert.ok(coverage({ above: 1, below: 1 }) < 0.6, 'one by one the interval is too narrow');
+});
+
 test('more samples make the interval narrower', () => {
   const random = seededRandom(7);
   const width = (n: number) => {
