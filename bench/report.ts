@@ -2,9 +2,13 @@ import { readFileSync } from 'node:fs';
 import Table from 'cli-table3';
 import { z } from 'zod';
 import { TapwallError } from '#src/error.js';
+import type { SizeResult } from './attach/benchmark.js';
 import type { Chapter, Report, ReportTable, Section, Target } from './chapter.js';
 import { describeEnvironment } from './environment.js';
-import type { Estimate, Summary } from './statistics.js';
+import { type Estimate, quantile, type Summary } from './statistics.js';
+
+/** The contender that is tapwall against itself. */
+const AGAIN = 'tapwall-again';
 
 /** The heads of the columns that `summaryCells` fills. */
 export const SUMMARY_HEAD = ['n', 'p50', 'p95', 'p99', 'max'];
@@ -80,6 +84,25 @@ export function markdownTable({ head, rows }: ReportTable): string {
   return [line(head), rule, ...rows.map(line)].join('\n');
 }
 
+/** One more device, by each contender, beside so many; a dash where it takes too long to be measured. */
+export function attachTable(sizes: readonly SizeResult[]): string {
+  const contenders = new Map(
+    sizes.flatMap(({ measurements }) => measurements.map(({ contender, title }) => [contender, title])),
+  );
+  contenders.delete(AGAIN);
+  const rows = [...contenders].map(([contender, title]) => [
+    title,
+    ...sizes.map(({ measurements }) => {
+      const samples = measurements.find((one) => one.contender === contender)?.attach;
+      return samples ? formatDuration(quantile(samples, 0.5)) : '-';
+    }),
+  ]);
+  const heads = sizes.map(
+    ({ devices }) => `${devices.toLocaleString('en')} device${devices === 1 ? '' : 's'}`,
+  );
+  return markdownTable({ head: ['attaching one more beside, p50', ...heads], rows });
+}
+
 function markdownChapter({ title, method, sections, targets }: Chapter): string[] {
   const parts = [`## ${title}`, ...method];
   if (targets.length > 0) parts.push(targets.map((target) => `- ${targetLine(target)}`).join('\n'));
@@ -108,6 +131,9 @@ export function renderMarkdown(report: Report): string {
     'This page is written by `npm run bench`; changes by hand are lost. Trust the ratios: times are those of one machine.',
     '## Expected and measured',
     words({ head: ['expected', 'measured', ''], rows: targetRows(targets) }),
+    ...chapters
+      .filter(({ name }) => name === 'attach')
+      .map(({ figures }) => attachTable(figures['sizes'] as SizeResult[])),
     '## Measured on',
     words({ head: ['', ''], rows }),
     ...(report.quick ? ['A quick run: fewer samples and fewer sizes.'] : []),

@@ -191,7 +191,7 @@ export function attachChapter(results: readonly SizeResult[], seed: number): Cha
 export const attach: Benchmark = {
   name: 'attach',
   title: 'attaching and detaching one more device',
-  seconds: ({ quick }) => (quick ? 35 : 420),
+  seconds: ({ quick }) => (quick ? 25 : 420),
   missing: () => missingCompiler(['floor']),
   run: async ({ quick, sizes, seed, random, folder, environment }) => {
     const nft = environment.nft !== undefined;

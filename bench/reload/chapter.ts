@@ -14,7 +14,7 @@ import { quantile, ratioOfMedians, summarise } from '../statistics.js';
 const SIZES = [10, 100, 1_000, 4_000];
 const QUICK_SIZES = [10, 100];
 const ROUNDS = 10;
-const QUICK_ROUNDS = 3;
+const QUICK_ROUNDS = 2;
 /** One file with a table for each device takes nft minutes beyond. */
 const MOST_FOR_NFT = 1_000;
 const GATEWAYS = ['192.168.2.1', '192.168.2.2'];
@@ -129,7 +129,7 @@ export function reloadChapter(results: readonly ReloadResult[], seed: number): C
 export const reload: Benchmark = {
   name: 'reload',
   title: 'changing a policy',
-  seconds: ({ quick }) => (quick ? 8 : 90),
+  seconds: ({ quick }) => (quick ? 6 : 90),
   missing: () => undefined,
   run: async ({ quick, sizes, seed, folder, environment }) => {
     const results: ReloadResult[] = [];

@@ -13,7 +13,7 @@ import { quantile, ratioOfMedians, summarise } from '../statistics.js';
 const SIZES = [10, 1_000, 100_000, 1_000_000];
 const QUICK_SIZES = [10, 1_000];
 const ROUNDS = 5;
-const QUICK_ROUNDS = 3;
+const QUICK_ROUNDS = 2;
 const ROUNDS_OF_MANY = 3;
 /** In place of what `summaryCells` says. */
 const NO_SUMMARY = ['0', ...SUMMARY_HEAD.slice(1).map(() => '-')];
@@ -192,7 +192,7 @@ export function setsChapter(results: readonly SetsResult[], seed: number): Chapt
 export const sets: Benchmark = {
   name: 'sets',
   title: 'a policy with a set of addresses',
-  seconds: ({ quick }) => (quick ? 8 : 150),
+  seconds: ({ quick }) => (quick ? 6 : 150),
   missing: () => undefined,
   run: async ({ quick, seed, folder, environment }) => {
     const results: SetsResult[] = [];

@@ -8,7 +8,7 @@ import { runStorms, type Storm, type StormContender, type StormResult } from './
 const SIZES = [10, 100, 1_000];
 const QUICK_SIZES = [10, 100];
 const ROUNDS = 5;
-const QUICK_ROUNDS = 2;
+const QUICK_ROUNDS = 1;
 const RECIPE = 100;
 const QUICK_RECIPE = 20;
 const MOST_TIMES_CREATION = 1.1;
@@ -144,7 +144,7 @@ export function stormChapter(result: StormResult, seed: number): Chapter {
 export const storm: Benchmark = {
   name: 'storm',
   title: 'many devices at once',
-  seconds: ({ quick }) => (quick ? 18 : 110),
+  seconds: ({ quick }) => (quick ? 11 : 110),
   missing: () => missingCompiler(['event/observer']),
   run: async ({ quick, sizes, placements, seed, random, folder, environment }) => {
     const recipe = environment.nft === undefined ? 0 : quick ? QUICK_RECIPE : RECIPE;

@@ -160,6 +160,14 @@ describe('a report', () => {
     assert.doesNotMatch(filled, /^old$/m);
     assert.match(filled, /^\| tapwall, names \| 12\.0 µs \| 12\.0 µs \|$/m);
     assert.equal(fillFigures(filled, REPORT), filled);
+    // What the README shows is in the page that the same run has written.
+    const written = new Set(renderMarkdown(REPORT).split('\n'));
+    const shown = filled.split('\n').filter((line) => line.startsWith('|'));
+    assert.ok(shown.length > 10);
+    assert.deepEqual(
+      shown.filter((line) => !written.has(line)),
+      [],
+    );
     assert.throws(() => fillFigures('nothing', REPORT), /has no <!-- figures -->/);
   });
 });
