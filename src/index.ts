@@ -40,6 +40,7 @@ export type {
   AssignedAddress,
   Binding,
   Configuration,
+  ControlSettings,
   DeviceSelection,
   EgressRequirement,
   FilePolicy,
@@ -61,6 +62,7 @@ export { createConfiguration } from './config/object.js';
 export type { ConfigurationObject } from './config/whole-schema.js';
 export {
   type AdmitRequest,
+  type BodyOf,
   ControlClient,
   type ControlClientOptions,
   type DeviceName,
@@ -68,7 +70,7 @@ export {
 } from './control/client.js';
 export { Control, type ControlOptions } from './control/control.js';
 export type { PolicyDescription } from './control/policies.js';
-export type { AdmitResult, HelloResult, ListResult, StatusResult } from './control/protocol.js';
+export type { AdmitResult, HelloResult, ListResult, RequestBody, StatusResult } from './control/protocol.js';
 export {
   ERROR_CODES,
   type ErrorCode,

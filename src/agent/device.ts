@@ -43,6 +43,7 @@ export interface Device {
   tables: string[];
 }
 
+/** How it stands with a device, as the agent knows it; ARCHITECTURE.md says what leads from one to another. */
 export type DeviceState =
   /** Its policy is in the kernel. */
   | 'attached'

@@ -21,6 +21,7 @@ import {
   type StatusResult,
 } from './protocol.js';
 
+/** How a client finds its agent, and how long it waits. */
 export interface ControlClientOptions {
   /** Of the socket; absent for the default. */
   path?: string | undefined;
@@ -28,10 +29,14 @@ export interface ControlClientOptions {
   timeoutMs?: number | undefined;
 }
 
-type BodyOf<Name extends RequestBody['request']> = Omit<RequestBody & { request: Name }, 'request'>;
+/** What a request of one kind says, but for its name. */
+export type BodyOf<Name extends RequestBody['request']> = Omit<RequestBody & { request: Name }, 'request'>;
+/** What is known of a VM and its devices, and how long they are waited for: {@link ControlClient.admit}. */
 export type AdmitRequest = BodyOf<'admit'>;
+/** A device by its `name`, interface `index` or `mac`; with `parent`, only one that hangs on that link. */
 export type DeviceName = BodyOf<'quarantine'>['device'];
 
+/** Which events are told, and until when. */
 export interface FollowOptions {
   /** How many of the last events come first, at most 256. */
   recent?: number | undefined;
@@ -107,6 +112,7 @@ export class ControlClient {
     return new ControlClient(socket, timeoutMs);
   }
 
+  /** Which agent this is, and which network namespaces it serves. */
   hello(): Promise<HelloResult> {
     return this.#ask({ request: 'hello' }) as Promise<HelloResult>;
   }
@@ -165,6 +171,10 @@ export class ControlClient {
     return this.#ask({ request: 'quarantine', device }) as Promise<DeviceAnswer>;
   }
 
+  /**
+   * Opens a door again that `quarantine` closed: the device gets the policy that it should have.
+   * @throws TapwallError DEVICE_NOT_FOUND
+   */
   unquarantine(device: DeviceName): Promise<DeviceAnswer> {
     return this.#ask({ request: 'unquarantine', device }) as Promise<DeviceAnswer>;
   }
@@ -205,6 +215,7 @@ export class ControlClient {
     return events.read(signal);
   }
 
+  /** Ends the connection. What is being asked is rejected with CONTROL_LOST; the agent may have done it all the same. */
   close(): void {
     this.#fail(new TapwallError('CONTROL_LOST', 'the connection was closed'));
     this.#socket.destroy();

@@ -5,6 +5,7 @@ import { ControlDesk, type DeskOptions } from './desk.js';
 import { defaultControlPath, groupId } from './path.js';
 import { ControlServer } from './server.js';
 
+/** Whom a control socket serves. */
 export interface ControlOptions extends DeskOptions {
   /** Hears of clients that were refused or dropped, and of a socket that could not be had. */
   notice: (message: string) => void;
@@ -54,6 +55,7 @@ export class Control {
     this.#desk.serve(agent, () => this.#server?.clients ?? 0);
   }
 
+  /** Tells every client that the agent has stopped, and removes the socket. */
   async close(): Promise<void> {
     this.#desk.refuse(new TapwallError('STOPPED', 'the agent has stopped'));
     await this.#server?.close();

@@ -189,6 +189,7 @@ export const messageSchema = z.union([
   z.object({ version: z.int(), id: z.int(), event: z.unknown() }),
 ]);
 
+/** Which agent it is. */
 export interface HelloResult {
   /** tapwall's version, and those of the protocol that it speaks. */
   tapwall: string;
@@ -198,6 +199,7 @@ export interface HelloResult {
   namespaces: { name: string | null; inode: string }[];
 }
 
+/** What an agent does. */
 export interface StatusResult {
   tapwall: string;
   pid: number;
@@ -214,12 +216,14 @@ export interface StatusResult {
   clients: number;
 }
 
+/** What became of the devices of a request to admit. */
 export interface AdmitResult {
   /** True when all of them are. */
   filtered: boolean;
   devices: DeviceAnswer[];
 }
 
+/** What the kernel holds. */
 export interface ListResult {
   placement: Placement | null;
   devices: DeviceStatus[];

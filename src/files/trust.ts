@@ -19,6 +19,7 @@ export interface Doubt {
   remedy: string;
 }
 
+/** What is wrong with a file, in a sentence. */
 export function doubtMessage({ file, part, reason }: Doubt): string {
   return file === part ? `${file} ${reason}` : `${file} cannot be trusted: ${part} ${reason}`;
 }
