@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentEvent } from '../agent/event.js';
 import type { DeviceAnswer } from '../agent/request.js';
 import type { DeviceStatus } from '../agent/status.js';
@@ -96,18 +97,16 @@ export class ControlClient {
       throw new TapwallError('NO_AGENT', 'nothing says where the control socket of an agent is');
     }
     checkControlPath(place);
-    const socket = connect(place);
+    const socket = await reach(place, AbortSignal.timeout(timeoutMs));
     try {
-      await once(socket, 'connect', { signal: AbortSignal.timeout(timeoutMs) });
       // Who may write into a folder of the path may have put another socket there.
       const { uid } = peerOf(socket);
       if (uid !== 0 && uid !== process.geteuid?.()) {
         throw new TapwallError('ACCESS_DENIED', `what listens on ${place} is user ${uid}’s, not root’s`);
       }
-    } catch (cause) {
+    } catch (error) {
       socket.destroy();
-      if (cause instanceof TapwallError) throw cause;
-      throw refusal(place, cause);
+      throw error;
     }
     return new ControlClient(socket, timeoutMs);
   }
@@ -296,6 +295,23 @@ function asError({
 }): TapwallError {
   return new TapwallError(code, message, hint === undefined ? {} : { hint });
 }
+
+/** Connects; where more wait than the kernel keeps in line (EAGAIN, connect(2)), it is tried again until the signal. */
+async function reach(path: string, signal: AbortSignal): Promise<Socket> {
+  for (;;) {
+    const socket = connect(path);
+    try {
+      await once(socket, 'connect', { signal });
+      return socket;
+    } catch (cause) {
+      socket.destroy();
+      if ((cause as NodeJS.ErrnoException).code !== 'EAGAIN' || signal.aborted) throw refusal(path, cause);
+      await sleep(RETRY_MS);
+    }
+  }
+}
+
+const RETRY_MS = 10;
 
 function refusal(path: string, cause: unknown): TapwallError {
   const { code, message, name } = cause as NodeJS.ErrnoException;

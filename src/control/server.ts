@@ -31,6 +31,8 @@ export class ControlServer {
   readonly #server: Server;
   readonly #sessions = new Map<Socket, Session>();
   readonly #sweeping: NodeJS.Timeout;
+  /** Those that were refused and have not gone yet. */
+  readonly #turnedAway = new Set<Socket>();
   #ofGroup = 0;
 
   private constructor(server: Server, options: ControlServerOptions, handler: Handler) {
@@ -61,7 +63,7 @@ export class ControlServer {
       // A worker cannot change the mask; who connects is asked for credentials all the same.
       const before = isMainThread ? process.umask(0o177) : undefined;
       try {
-        server.listen(path, resolve);
+        server.listen({ path, backlog: MOST_CLIENTS }, resolve);
       } finally {
         if (before !== undefined) process.umask(before);
       }
@@ -89,6 +91,7 @@ export class ControlServer {
       // Who does not read does not hold up the end.
       setTimeout(() => socket.destroy(), GRACE_MS).unref();
     }
+    for (const socket of this.#turnedAway) socket.destroy();
     await closed;
   }
 
@@ -108,10 +111,7 @@ export class ControlServer {
     } catch (error) {
       if (!(error instanceof TapwallError)) throw error;
       this.#options.notice?.(error.message);
-      socket.on('error', () => socket.destroy());
-      socket.end(`${JSON.stringify({ version: PROTOCOL_VERSION, id: null, ok: false, error })}\n`);
-      // Nothing that it sends is read, and it is not waited for.
-      socket.destroySoon();
+      this.#turnAway(socket, error);
       return;
     }
     const onDrop = (reason: string) =>
@@ -123,6 +123,24 @@ export class ControlServer {
       this.#sessions.delete(socket);
       if (!isRoot(peer)) this.#ofGroup--;
     });
+  }
+
+  /** Who has sent something already hears why only if that is read: closing a socket over it would be an error to them. */
+  #turnAway(socket: Socket, error: TapwallError): void {
+    socket.on('error', () => socket.destroy());
+    socket.end(`${JSON.stringify({ version: PROTOCOL_VERSION, id: null, ok: false, error })}\n`);
+    if (this.#turnedAway.size >= MOST_TURNED_AWAY) {
+      socket.destroySoon();
+      return;
+    }
+    this.#turnedAway.add(socket);
+    const timer = setTimeout(() => socket.destroy(), GRACE_MS).unref();
+    socket.once('close', () => {
+      clearTimeout(timer);
+      this.#turnedAway.delete(socket);
+    });
+    socket.once('end', () => socket.destroySoon());
+    socket.resume();
   }
 
   #mayAsk({ uid, gid, groups }: Peer): boolean {
@@ -137,6 +155,8 @@ export class ControlServer {
 }
 
 const GRACE_MS = 200;
+/** Of those that were refused so many are given the time to read why. */
+const MOST_TURNED_AWAY = 64;
 
 function isRoot({ uid }: Peer): boolean {
   return uid === 0;

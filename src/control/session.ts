@@ -66,6 +66,8 @@ export class Session {
   #running = 0;
   #served = 0;
   #isClosing = false;
+  /** When it was told that it ends here. */
+  #droppedAt: number | undefined;
   #lastRead: number;
   #lastDrained: number;
   #bytesDrained = 0;
@@ -116,6 +118,7 @@ export class Session {
   drop(id: number | null, code: string, message: string): void {
     if (this.#isClosing) return;
     this.#isClosing = true;
+    this.#droppedAt = this.#now();
     this.#waiting.length = 0;
     this.#onDrop(message);
     this.#refuse(id, new TapwallError(code, message));
@@ -138,6 +141,8 @@ export class Session {
       this.#socket.destroy();
       return;
     }
+    // Who does not go by itself does not keep the place of another.
+    if (this.#droppedAt !== undefined && now - this.#droppedAt > drainMs) this.#socket.destroy();
     if (this.#isClosing || this.#running > 0 || this.isFollowing) return;
     const isLate = this.#served === 0 || this.#lines.isInside;
     if (now - this.#lastRead <= (isLate ? firstMs : idleMs)) return;
