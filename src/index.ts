@@ -5,7 +5,13 @@
  * const agent = await Agent.start(loadConfiguration('/etc/tapwall/tapwall.yaml'));
  * agent.on('event', (event) => { if (event.event === 'failed') alarm(event.device, event.error); });
  */
-export { type Abortable, Agent, type AgentEvents, type AgentOptions } from './agent/agent.js';
+export {
+  type Abortable,
+  type AdmitOptions,
+  Agent,
+  type AgentEvents,
+  type AgentOptions,
+} from './agent/agent.js';
 export type { DeviceState } from './agent/device.js';
 export type { AgentEvent, DetachReason, EventDevice, EventError } from './agent/event.js';
 export type { EventStreamOptions, MissedEvents, StreamedEvent } from './agent/event-stream.js';

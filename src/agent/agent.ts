@@ -18,10 +18,20 @@ import {
   probePlacement,
 } from './placement.js';
 import { compilePlan, type Marks, marksOf, type Plan } from './plan.js';
-import type { AgentRequest, DeviceAnswer } from './request.js';
+import type { AgentRequest, DeviceAnswer, DeviceSelector, ToldDevice } from './request.js';
 import { readMarks } from './shared-state.js';
 import { type Status, statusIn } from './status.js';
 import type { WorkerCommand, WorkerMessage, WorkerStart } from './worker.js';
+
+/** What is told of a VM to {@link Agent.admit}. */
+export interface AdmitOptions {
+  guest?: { name?: string | undefined; uuid?: string | undefined } | undefined;
+  devices: readonly ToldDevice[];
+  /** Milliseconds for which what was told of a device that is not there is kept. */
+  expectMs?: number | undefined;
+  /** Whether a quarantine ends. */
+  lift?: boolean | undefined;
+}
 
 export interface AgentOptions {
   /** The network namespace of the devices; absent for that of the process. */
@@ -244,6 +254,33 @@ export class Agent extends EventEmitter<AgentEvents> {
     const { id, answer } = this.#answers.open();
     this.#send({ command: 'answer', id, request });
     return answer;
+  }
+
+  /**
+   * Tells what is known of a VM's devices, in place of what was told before; each gets the policy that follows from it.
+   * Resolves when that is in force, or refused, for those that are there, with how it stands with each. For one that is
+   * not, what was told is kept for `expectMs` milliseconds, 0 unless given.
+   * @throws TapwallError ARGUMENT or POLICY_NOT_FOUND; nothing was changed then.
+   */
+  admit({ guest, devices, expectMs = 0, lift }: AdmitOptions): Promise<DeviceAnswer[]> {
+    return this.ask({ request: 'admit', guest, devices, expectMs, lift });
+  }
+
+  /**
+   * Closes a device's door: nothing passes, over reloads and the next agent, until {@link Agent.unquarantine}, or an
+   * `admit` that lifts it.
+   * @throws TapwallError DEVICE_NOT_FOUND; nothing was changed then.
+   */
+  quarantine(device: DeviceSelector): Promise<DeviceAnswer[]> {
+    return this.ask({ request: 'quarantine', device, on: true });
+  }
+
+  /**
+   * Opens a door again that {@link Agent.quarantine} closed: the device gets the policy that it should have.
+   * @throws TapwallError DEVICE_NOT_FOUND; nothing was changed then.
+   */
+  unquarantine(device: DeviceSelector): Promise<DeviceAnswer[]> {
+    return this.ask({ request: 'quarantine', device, on: false });
   }
 
   /**

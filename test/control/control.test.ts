@@ -190,6 +190,27 @@ describe('quarantine', () => {
     });
   });
 
+  it('is a matter of the service’s own that embeds the agent', async () => {
+    await withLab(async (lab) => {
+      const guest = lab.addGuest({ name: 'macvtap0', mac: MAC });
+      const world = lab.world();
+      await withControl(lab, FILES, async ({ agent }) => {
+        assert.equal(await passes(packet(guest, world)), false);
+        const devices = [{ name: 'macvtap0' }];
+        const [admitted] = await agent.admit({ guest: { name: 'web-7' }, devices });
+        assert.deepEqual([admitted?.policy, admitted?.filtered, admitted?.guest], ['web', true, 'web-7']);
+        assert.equal(await passes(packet(guest, world)), true);
+        const [closed] = await agent.quarantine({ name: 'macvtap0' });
+        assert.deepEqual([closed?.state, closed?.closed], ['quarantined', true]);
+        assert.equal(await passes(packet(guest, world)), false);
+        const [opened] = await agent.unquarantine({ name: 'macvtap0' });
+        assert.equal(opened?.policy, 'web');
+        assert.equal(await passes(packet(guest, world)), true);
+        await assert.rejects(agent.quarantine({ name: 'macvtap9' }), { code: 'DEVICE_NOT_FOUND' });
+      });
+    });
+  });
+
   it('is done by hand where no agent runs, and the next agent keeps to it', async () => {
     await withLab(async (lab) => {
       const guest = lab.addGuest({ name: 'macvtap0', mac: MAC });
