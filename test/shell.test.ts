@@ -34,7 +34,11 @@ describe('the sources', () => {
     assert.ok(imports.length > 0);
     const names = imports.flatMap((list) => list.split(',').map((name) => name.trim().replace(/^type /, '')));
     for (const name of names) assert.match(name, /^(spawn|spawnSync|ChildProcess|)$/);
-    assert.deepEqual(filesWith(typescript, /\bshell\s*:|child_process'\)|require\(|\/bin\/(ba)?sh/), []);
+    // The first line of a hook that is written for libvirt, which starts it itself, is none of these.
+    assert.deepEqual(
+      filesWith(typescript, /\bshell\s*:|child_process'\)|require\(|(?<!#!)\/bin\/(ba)?sh/),
+      [],
+    );
     assert.deepEqual(filesWith(cpp, /\b(system|popen|execl?[vpe]*|posix_spawnp?|fork)\s*\(/), []);
   });
 
