@@ -2,6 +2,12 @@ import { Lab } from '#src/demo/lab.js';
 import { linuxKernel } from '#src/kernel/linux.js';
 import { formatMac } from '#src/links/link.js';
 
+/** What the device of a number is made like: down, as libvirt makes it. */
+export function numberedDevice(number: number): { name: string; mac: string; up: boolean } {
+  const mac = formatMac(Uint8Array.of(0x52, 0x54, 0, number >> 16, (number >> 8) & 0xff, number & 0xff));
+  return { name: `macvtap${number}`, mac, up: false };
+}
+
 /** A throw-away host with so many macvtap devices, down as libvirt makes them. */
 export class Crowd {
   readonly lab: Lab;
@@ -17,9 +23,7 @@ export class Crowd {
 
   growTo(devices: number): void {
     for (; this.#devices < devices; this.#devices++) {
-      const number = this.#devices;
-      const mac = formatMac(Uint8Array.of(0x52, 0x54, 0, number >> 16, (number >> 8) & 0xff, number & 0xff));
-      this.lab.addMacvtap({ name: `macvtap${number}`, mac, up: false });
+      this.lab.addMacvtap(numberedDevice(this.#devices));
     }
   }
 

@@ -135,3 +135,17 @@ export function ratioOfMedians(
     high: at(ratios, (1 + CONFIDENCE) / 2),
   };
 }
+
+const DISTRIBUTION_POINTS = 60;
+
+/**
+ * Which share of the samples took no longer, as points of a chart: microseconds, and per cent.
+ * @throws RangeError without samples.
+ */
+export function distribution(nanoseconds: readonly number[]): [microseconds: number, share: number][] {
+  const sorted = sort(nanoseconds);
+  return Array.from({ length: DISTRIBUTION_POINTS }, (_, point) => {
+    const fraction = (point + 1) / DISTRIBUTION_POINTS;
+    return [at(sorted, fraction) / 1e3, 100 * fraction];
+  });
+}

@@ -2,7 +2,7 @@ import type { Benchmark, Chapter, Chart, Section, Target } from '../chapter.js';
 import { missingCompiler } from '../programs.js';
 import { seededRandom } from '../random.js';
 import { formatEstimate, SUMMARY_HEAD, summaryCells } from '../report.js';
-import { type Estimate, quantile, ratioOfMedians, summarise } from '../statistics.js';
+import { distribution, type Estimate, quantile, ratioOfMedians, summarise } from '../statistics.js';
 import { type Measurement, runAttach, type SizeResult } from './benchmark.js';
 import { AGAIN } from './entrants.js';
 
@@ -144,8 +144,6 @@ function growthChart(results: readonly SizeResult[], operation: 'attach' | 'deta
   };
 }
 
-const CDF_POINTS = 60;
-
 /** How many of all attachments took no longer, at the largest size that all contenders have. */
 function distributionChart(results: readonly SizeResult[]): Chart | undefined {
   const most = Math.max(...results.map(({ measurements }) => measurements.length));
@@ -160,10 +158,7 @@ function distributionChart(results: readonly SizeResult[]): Chart | undefined {
       .filter(({ contender }) => contender !== AGAIN)
       .map(({ title, attach }) => ({
         name: title,
-        points: Array.from({ length: CDF_POINTS }, (_, at): [number, number] => {
-          const fraction = (at + 1) / CDF_POINTS;
-          return [quantile(attach, fraction) / 1e3, 100 * fraction];
-        }),
+        points: distribution(attach),
       })),
   };
 }

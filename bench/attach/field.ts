@@ -1,7 +1,7 @@
 import { Lab } from '#src/demo/lab.js';
 import type { Kernel } from '#src/kernel/kernel.js';
 import type { NetlinkSocket } from '#src/kernel/socket.js';
-import { formatMac, type Link } from '#src/links/link.js';
+import type { Link } from '#src/links/link.js';
 import { leaf } from '#src/netlink/attribute.js';
 import { cString } from '#src/netlink/bytes.js';
 import { NETLINK_NETFILTER } from '#src/netlink/constants.js';
@@ -17,6 +17,7 @@ import { parseRuleset } from '#src/nftables/ruleset.js';
 import { attachBatch, attachLength } from '#src/program/attach.js';
 import type { Program } from '#src/program/program.js';
 import type { DeviceFacts } from '#src/program/slot.js';
+import { numberedDevice } from '../crowd.js';
 
 /** BATCH_BEGIN, one message, BATCH_END. */
 const DELETION_LENGTH = 3;
@@ -92,7 +93,6 @@ export class Field {
   }
 
   #addDevice(number: number): DeviceFacts {
-    const mac = formatMac(Uint8Array.of(0x52, 0x54, 0, number >> 16, (number >> 8) & 0xff, number & 0xff));
-    return factsOf(this.#lab.addMacvtap({ name: `macvtap${number}`, mac, up: false }));
+    return factsOf(this.#lab.addMacvtap(numberedDevice(number)));
   }
 }

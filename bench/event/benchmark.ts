@@ -6,6 +6,7 @@ import { loadConfiguration } from '#src/config/load.js';
 import { Lab } from '#src/demo/lab.js';
 import { LEGACY_FILE } from '#src/demo/scenario.js';
 import { linuxKernel } from '#src/kernel/linux.js';
+import { sharedPolicy } from '../configuration.js';
 import { showProgress } from '../progress.js';
 import { type Observations, Observer, type Pace } from './observer.js';
 
@@ -48,27 +49,12 @@ export interface ScenarioResult {
   observations: Observations;
 }
 
-const CONFIGURATIONS: Record<Scenario['policy'], string> = {
-  shared: `policies:
-  lan-guard:
-    guards: [mac, ethertype, fragment, dhcp-server, ra, ip, arp, nd]
-    ingress: |
-      ip saddr 192.168.2.1 accept
-      ip saddr 192.168.0.0/16 drop
-    egress: |
-      ip daddr 192.168.2.1 accept
-      ip daddr 192.168.0.0/16 drop
-    default: accept
-bindings:
-  - { parent: vx0, policy: lan-guard, addresses: [203.0.113.7, "2001:db8::7"] }
-`,
-  file: `policies:
+const FILE_POLICY = `policies:
   legacy:
     file: filtermacvtap.nft
 bindings:
   - { parent: vx0, policy: legacy }
-`,
-};
+`;
 
 const BLOCKED_MS = 50;
 const FREE_MS = 10;
@@ -77,7 +63,7 @@ const FREE_MS = 10;
 function writeConfiguration(folder: string, { placement, policy }: Scenario): Configuration {
   writeFileSync(join(folder, 'filtermacvtap.nft'), LEGACY_FILE);
   const file = join(folder, 'tapwall.yaml');
-  writeFileSync(file, CONFIGURATIONS[policy]);
+  writeFileSync(file, policy === 'shared' ? sharedPolicy({ placement }) : FILE_POLICY);
   return { ...loadConfiguration(file), placement };
 }
 

@@ -1,7 +1,7 @@
 import type { Benchmark, Chapter, Target } from '../chapter.js';
 import { missingCompiler } from '../programs.js';
 import { formatDuration, SUMMARY_HEAD, summaryCells } from '../report.js';
-import { quantile, type Summary, summarise } from '../statistics.js';
+import { distribution, quantile, type Summary, summarise } from '../statistics.js';
 import { runEvent, type ScenarioResult } from './benchmark.js';
 
 interface ScenarioFigures {
@@ -23,7 +23,6 @@ interface ScenarioFigures {
 
 const DEVICES = 1_000;
 const QUICK_DEVICES = 150;
-const CDF_POINTS = 60;
 
 const METHOD = [
   'The real agent runs in its worker thread on the network namespace of a throw-away host, under placement `names` or `prefix`, with one binding and one policy: one that stands in the configuration (the guards mac, ethertype, fragment, dhcp-server, ra, ip, arp and nd, and two rules in each direction), or the usual nft file, of which each device gets a table (two chains of two rules). Another process listens to the kernel’s notifications of links (RTNLGRP_LINK) and of nf_tables (NFNLGRP_NFTABLES). The time of a device runs from its first RTM_NEWLINK to the notification of the element that gives it its policy, or of its table, which the kernel sends behind the commit; both are taken by that one process and clock. Under these placements the device is closed until then, not open.',
@@ -126,10 +125,7 @@ export function eventChapter(figures: readonly ScenarioFigures[], devices: numbe
         y: { title: 'per cent', scale: 'linear' },
         series: figures.map(({ title, samples }) => ({
           name: title,
-          points: Array.from({ length: CDF_POINTS }, (_, at): [number, number] => {
-            const fraction = (at + 1) / CDF_POINTS;
-            return [quantile(samples, fraction) / 1e3, 100 * fraction];
-          }),
+          points: distribution(samples),
         })),
       },
     ],

@@ -3,12 +3,13 @@ import type { Plan } from '#src/agent/plan.js';
 import type { Binding, Placement } from '#src/config/configuration.js';
 import { Lab } from '#src/demo/lab.js';
 import type { Kernel, Waker } from '#src/kernel/kernel.js';
-import { formatMac, type Link } from '#src/links/link.js';
+import type { Link } from '#src/links/link.js';
 import { NETLINK_NETFILTER } from '#src/netlink/constants.js';
 import { encodeTransaction, type Segment, transactionLength } from '#src/nftables/transaction.js';
 import { detachSegment } from '#src/program/attach.js';
 import { SHARED_TABLE } from '#src/program/blueprint.js';
 import { indexSegment } from '#src/program/member.js';
+import { numberedDevice } from '../crowd.js';
 import { bindingFor } from './policy.js';
 
 /** What nearly every VM has some of: it is admitted, and something that it sends or receives is dropped. */
@@ -107,7 +108,6 @@ export class Field {
   }
 
   #addDevice(number: number): Link {
-    const mac = formatMac(Uint8Array.of(0x52, 0x54, 0, number >> 16, (number >> 8) & 0xff, number & 0xff));
-    return this.#lab.addMacvtap({ name: `macvtap${number}`, mac, up: false });
+    return this.#lab.addMacvtap(numberedDevice(number));
   }
 }

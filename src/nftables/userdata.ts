@@ -49,3 +49,14 @@ export function encodeUserdata(entries: readonly UserdataEntry[]): Uint8Array {
 export function tableComment(comment: string): UserdataEntry {
   return { type: USERDATA_TABLE_COMMENT, value: cString(comment) };
 }
+
+/** The entries of user data that anybody may have written: none where there are none, or what stands there is no list. */
+export function readUserdata(userdata: Uint8Array | undefined): UserdataEntry[] {
+  if (!userdata) return [];
+  try {
+    return parseUserdata(userdata);
+  } catch {
+    // Somebody else's object may carry anything.
+    return [];
+  }
+}

@@ -1,5 +1,5 @@
 import { utf8 } from '../netlink/bytes.js';
-import { encodeUserdata, parseUserdata } from '../nftables/userdata.js';
+import { encodeUserdata, readUserdata } from '../nftables/userdata.js';
 
 /**
  * A user data type far from those libnftnl hands out upwards from 0. On the element that gives a device its policy stands
@@ -17,13 +17,7 @@ export function encodeAssignedMac(mac: string): Uint8Array | undefined {
 
 /** The MAC in an element's user data; undefined when there is none. */
 export function readAssignedMac(userdata: Uint8Array | undefined): string | undefined {
-  if (!userdata) return undefined;
-  try {
-    const value = parseUserdata(userdata).find(({ type }) => type === ASSIGNED_MAC_TYPE)?.value;
-    const text = value && Buffer.from(value).toString('latin1');
-    return text !== undefined && /^[0-9a-f]{2}(?::[0-9a-f]{2})+$/.test(text) ? text : undefined;
-  } catch {
-    // Somebody else's element may carry anything.
-    return undefined;
-  }
+  const value = readUserdata(userdata).find(({ type }) => type === ASSIGNED_MAC_TYPE)?.value;
+  const text = value && Buffer.from(value).toString('latin1');
+  return text !== undefined && /^[0-9a-f]{2}(?::[0-9a-f]{2})+$/.test(text) ? text : undefined;
 }

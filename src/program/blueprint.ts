@@ -15,7 +15,7 @@ import type { SetElement } from '../nftables/element.js';
 import { type Rule, ruleSchema } from '../nftables/rule.js';
 import type { Ruleset } from '../nftables/ruleset.js';
 import { type SetDefinition, setSchema } from '../nftables/set.js';
-import { encodeUserdata, parseUserdata } from '../nftables/userdata.js';
+import { encodeUserdata, readUserdata } from '../nftables/userdata.js';
 import { type Compilation, MarkerConflict } from './build.js';
 import { elementMessages } from './elements.js';
 import { digestOf, firstDifference, linksIn } from './message.js';
@@ -94,14 +94,8 @@ export function withDigest(userdata: Uint8Array | undefined, digest: string): Ui
 
 /** The digest in user data; undefined when there is none. */
 export function readDigest(userdata: Uint8Array | undefined): string | undefined {
-  if (!userdata) return undefined;
-  try {
-    const value = parseUserdata(userdata).find(({ type }) => type === DIGEST_TYPE)?.value;
-    return value && Buffer.from(value).toString('latin1');
-  } catch {
-    // Somebody else's rule may carry anything.
-    return undefined;
-  }
+  const value = readUserdata(userdata).find(({ type }) => type === DIGEST_TYPE)?.value;
+  return value && Buffer.from(value).toString('latin1');
 }
 
 /** Anonymous sets and chains of one chain, in the order in which its rules come upon them. */

@@ -1,7 +1,12 @@
 import { TapwallError } from '../error.js';
 import { concatenate, parseString, utf8 } from '../netlink/bytes.js';
 import { NFT_USERDATA_MAXLEN } from '../nftables/constants.js';
-import { parseUserdata, USERDATA_TABLE_COMMENT, type UserdataEntry } from '../nftables/userdata.js';
+import {
+  parseUserdata,
+  readUserdata,
+  USERDATA_TABLE_COMMENT,
+  type UserdataEntry,
+} from '../nftables/userdata.js';
 import {
   DIGEST_SLOT_LENGTH,
   type FixedSlot,
@@ -87,15 +92,7 @@ export function recordTemplate(
 
 /** The record in a table's user data; undefined when there is none, or one of another version. */
 export function parseRecord(userdata: Uint8Array | undefined): AttachmentRecord | undefined {
-  if (!userdata) return undefined;
-  let entries: UserdataEntry[];
-  try {
-    entries = parseUserdata(userdata);
-  } catch {
-    // Somebody else's table may carry anything; it is not ours, then.
-    return undefined;
-  }
-  const value = entries.find(({ type }) => type === RECORD_TYPE)?.value;
+  const value = readUserdata(userdata).find(({ type }) => type === RECORD_TYPE)?.value;
   if (!value || value[0] !== VERSION || value.length < POLICY_AT) return undefined;
   const origin = (Object.keys(ORIGINS) as Origin[]).find((key) => originByte(key) === value[ORIGIN_AT]);
   if (!origin) return undefined;

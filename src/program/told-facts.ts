@@ -1,7 +1,7 @@
 import type { AssignedAddress } from '../config/configuration.js';
 import { TapwallError } from '../error.js';
 import { utf8 } from '../netlink/bytes.js';
-import { encodeUserdata, parseUserdata, type UserdataEntry } from '../nftables/userdata.js';
+import { encodeUserdata, readUserdata, type UserdataEntry } from '../nftables/userdata.js';
 import { encodeAssignedMac } from './assigned-mac.js';
 
 /** What somebody who knows a VM has told the agent of one of its devices. Plain data. */
@@ -70,16 +70,8 @@ export function encodeDeviceRecord(mac: string, told: ToldFacts | undefined): Ui
 
 /** What was told of a device, out of user data; undefined when nothing was. */
 export function readToldFacts(userdata: Uint8Array | undefined): ToldFacts | undefined {
-  if (!userdata) return undefined;
-  let entries: UserdataEntry[];
-  try {
-    entries = parseUserdata(userdata);
-  } catch {
-    // Somebody else's element may carry anything.
-    return undefined;
-  }
   const told: ToldFacts = {};
-  for (const { type, value } of entries) {
+  for (const { type, value } of readUserdata(userdata)) {
     if (type === TYPES.guest) told.guest = textOf(value);
     else if (type === TYPES.alias) told.alias = textOf(value);
     else if (type === TYPES.policy) told.policy = textOf(value);

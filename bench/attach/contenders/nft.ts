@@ -1,5 +1,5 @@
 import type { AttachContender } from './contender.js';
-import { spawned } from './spawned.js';
+import { spawnedNft } from './spawned.js';
 
 /** What a service in Node does that has no better way. */
 export const nft: AttachContender = {
@@ -7,9 +7,5 @@ export const nft: AttachContender = {
   title: 'nft -f, spawned from Node',
   startsNft: true,
   file: 'whole',
-  prepare: (_namespacePath, { probe, policyFile, table }) =>
-    spawned('nft', {
-      attach: ['-D', `intf=${probe.name}`, '-f', policyFile],
-      detach: ['delete', 'table', 'netdev', table],
-    }),
+  prepare: (_namespacePath, task) => spawnedNft(task),
 };

@@ -1,6 +1,15 @@
 import { spawnSync } from 'node:child_process';
 import type { Abilities } from '../../answer.js';
+import type { Task } from '../task.js';
 import { timed } from './contender.js';
+
+/** `nft -f` with the policy's file, and `nft delete table`. */
+export function spawnedNft({ probe, policyFile, table }: Task): Required<Abilities> {
+  return spawned('nft', {
+    attach: ['-D', `intf=${probe.name}`, '-f', policyFile],
+    detach: ['delete', 'table', 'netdev', table],
+  });
+}
 
 /** What starts a program for each operation. @throws Error when the program fails. */
 export function spawned(
