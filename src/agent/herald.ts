@@ -15,9 +15,9 @@ export class Herald {
     this.emit = emit;
   }
 
-  /** From now on time counts. */
-  wake(): void {
-    this.#woke = process.hrtime.bigint();
+  /** From then on time counts, unless it is given from now on; nanoseconds of `process.hrtime`. */
+  wake(at = process.hrtime.bigint()): void {
+    this.#woke = at;
   }
 
   get microseconds(): number {

@@ -1,5 +1,6 @@
 import { TapwallError } from '../error.js';
 import type { Kernel, NamespaceHandle } from '../kernel/kernel.js';
+import type { NetlinkSocket } from '../kernel/socket.js';
 import type { LinkEvent } from '../links/link.js';
 import { NETLINK_ROUTE } from '../netlink/constants.js';
 import { detachSegment } from '../program/attach.js';
@@ -14,6 +15,7 @@ import { Keeper } from './keeper.js';
 import { LinkEvents } from './link-events.js';
 import type { Plan } from './plan.js';
 import { Reconciler, type Round } from './reconciler.js';
+import { Reference } from './reference.js';
 import type { AgentRequest, DeviceAnswer } from './request.js';
 import { Schedule } from './schedule.js';
 import type { ForeignChange } from './watch.js';
@@ -29,6 +31,26 @@ export interface LoopOptions {
   emit(event: AgentEvent): void;
   /** Milliseconds of a clock that never goes back; absent for the process's own. */
   now?: () => number;
+  /** What several loops of one thread share, which none of them needs for itself alone; absent for one of its own. */
+  reference?: Reference | undefined;
+}
+
+/** What has come for a loop. */
+export interface Ready {
+  /** Events of links. */
+  links: boolean;
+  /** What others changed in nf_tables. */
+  changes: boolean;
+}
+
+/** What a loop that is one of several may do before the next has its turn. */
+export interface Turn {
+  /** When the thread woke, as `process.hrtime.bigint()` says it; absent for now. */
+  woke?: bigint;
+  /** How many datagrams of link events are read at most; what is left waits. Absent for all. */
+  mostEvents?: number;
+  /** Whether everything is compared if that is due; unless false. */
+  compares?: boolean;
 }
 
 /** Devices that are there at a start or a reload have been in use: they lose no frame that their policies admit. */
@@ -56,18 +78,31 @@ export class AgentLoop {
   #channel: Channel;
   /** Devices that an event was about and that have not been looked at since. */
   readonly #pending = new Set<Device>();
+  /** Whether the last turn has left events. */
+  #isBehind = false;
 
   constructor(plan: Plan, options: LoopOptions) {
     const { kernel, namespace } = options;
     this.#options = options;
     this.#herald = new Herald(options.emit);
-    // Subscribed before anything is read, so that no device falls between the dump and the first event.
-    this.#events = new LinkEvents(kernel, namespace);
-    this.#links = new HostLinks(kernel.openSocket({ protocol: NETLINK_ROUTE, namespace }));
-    this.#channel = new Channel(kernel, namespace);
+    const opened: { close(): void }[] = [];
+    const opens = <T extends { close(): void }>(one: T): T => {
+      opened.push(one);
+      return one;
+    };
+    try {
+      // Subscribed before anything is read, so that no device falls between the dump and the first event.
+      this.#events = opens(new LinkEvents(kernel, namespace));
+      this.#links = opens(new HostLinks(kernel.openSocket({ protocol: NETLINK_ROUTE, namespace })));
+      this.#channel = opens(new Channel(kernel, namespace));
+    } catch (error) {
+      for (const one of opened) one.close();
+      throw error;
+    }
     const parts = { herald: this.#herald, links: this.#links };
     this.#keeper = new Keeper(plan, { ...parts, committer: this.#channel.committer });
-    this.#reconciler = new Reconciler(kernel, { ...parts, keeper: this.#keeper });
+    const reference = options.reference ?? new Reference(kernel);
+    this.#reconciler = new Reconciler(reference, { ...parts, keeper: this.#keeper });
     const now = options.now ?? (() => performance.now());
     this.#schedule = new Schedule(now, plan.reconcileMs);
     this.#clerk = new Clerk(this.#keeper, this.#links, now);
@@ -79,6 +114,12 @@ export class AgentLoop {
    * @throws TapwallError OWNED_BY_OTHER when another agent runs in the namespace; nothing was changed then.
    */
   start(beforeReady?: () => void): void {
+    this.begin(beforeReady);
+    this.#mend(ROUTINE);
+  }
+
+  /** The same, but for what VMs need not wait for: that is due then, and done by the next {@link AgentLoop.handle}. */
+  begin(beforeReady?: () => void): void {
     this.#herald.wake();
     const { plan, devices } = this.#keeper;
     for (const message of plan.warnings) this.#herald.warn(message);
@@ -93,7 +134,7 @@ export class AgentLoop {
       microseconds,
     });
     // What was changed while no agent ran, in tables that say they are up to date.
-    this.#mend(ROUTINE);
+    if (!this.#schedule.isFailing) this.#schedule.hasten();
   }
 
   /**
@@ -103,35 +144,56 @@ export class AgentLoop {
    */
   step(timeoutMs: number): boolean {
     const { kernel, wakerFd } = this.#options;
-    const waitMs = Math.ceil(Math.min(timeoutMs, this.#schedule.untilDue));
-    const { sockets, woken } = kernel.wait(
-      [this.#events.socket, this.#channel.watch.socket],
-      wakerFd,
-      waitMs,
-    );
-    this.#herald.wake();
+    const waitMs = Math.ceil(Math.min(timeoutMs, this.untilDue));
+    const { sockets, woken } = kernel.wait(this.sockets, wakerFd, waitMs);
+    const [links = false, changes = false] = sockets;
+    this.handle({ links, changes });
+    return woken;
+  }
+
+  /** What is waited on: link events, and what others change. They are others after a reload or a release. */
+  get sockets(): readonly [links: NetlinkSocket, changes: NetlinkSocket] {
+    return [this.#events.socket, this.#channel.watch.socket];
+  }
+
+  /** How many loops there are in the thread. They share the time that comparing may take. */
+  set companions(count: number) {
+    this.#schedule.companions = count;
+  }
+
+  /** Milliseconds until there is something to do that no socket tells of; may be infinite. */
+  get untilDue(): number {
+    return this.#schedule.untilDue;
+  }
+
+  /**
+   * Handles what came. What is left of it, as much as `turn` says, waits in the sockets.
+   * @throws TapwallError OWNED_BY_OTHER when another agent has taken the tables over.
+   */
+  handle(ready: Ready, turn: Turn = {}): void {
+    // Whoever was left has waited since then.
+    if (!this.#isBehind) this.#herald.wake(turn.woke);
+    this.#isBehind = false;
     try {
-      this.#handleAll(sockets);
+      this.#handleAll(ready, turn);
     } catch (error) {
       if (!(error instanceof TapwallError) || error.code === 'OWNED_BY_OTHER') throw error;
       // Nobody knows what was lost, or is in force.
       this.#herald.warn(`something failed; reading everything again: ${error.message}`);
       this.#mend(AMISS);
     }
-    return woken;
   }
 
-  /** @param sockets which of them have something to read: link events, and what others change. */
-  #handleAll(sockets: readonly boolean[]): void {
+  #handleAll({ links, changes }: Ready, { mostEvents, compares = true }: Turn): void {
     this.#links.forgetParents();
-    const foreign = sockets[1] ? this.#channel.watch.drain() : undefined;
+    const foreign = changes ? this.#channel.watch.drain() : undefined;
     const isKnown = foreign !== undefined && foreign.tables.size > 0;
     // First: devices cannot join what somebody else has taken away.
     if (isKnown) this.#mend(AMISS, foreign);
-    if (sockets[0]) this.#drain();
+    if (links) this.#drain(mostEvents);
     // What was lost may have been about anything, and mostly was about nothing of the agent's.
     if (foreign && !isKnown) this.#mend(AMISS, foreign);
-    if (this.#schedule.isDue) this.#mend(this.#schedule.isFailing ? AMISS : ROUTINE);
+    if (compares && this.#schedule.isDue) this.#mend(this.#schedule.isFailing ? AMISS : ROUTINE);
   }
 
   /**
@@ -254,8 +316,13 @@ export class AgentLoop {
     return own.length;
   }
 
-  #drain(): void {
-    for (;;) {
+  /** @param most how many datagrams are read. */
+  #drain(most = Number.POSITIVE_INFINITY): void {
+    for (let count = 0; ; count++) {
+      if (count >= most) {
+        this.#isBehind = true;
+        break;
+      }
       const events = this.#events.next();
       if (events === undefined) break;
       if (events === 'lost') {

@@ -1,6 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
 import { TapwallError } from '../error.js';
-import type { Kernel } from '../kernel/kernel.js';
 import type { NetlinkSocket } from '../kernel/socket.js';
 import type { Link } from '../links/link.js';
 import { NFT_MSG_GETGEN } from '../nftables/constants.js';
@@ -19,7 +18,7 @@ import type { HostLinks } from './host-links.js';
 import type { Keeper } from './keeper.js';
 import { OwnTables } from './own-tables.js';
 import { planClaim } from './ownership.js';
-import { Reference } from './reference.js';
+import type { Reference } from './reference.js';
 import type { ForeignChange } from './watch.js';
 
 /** A ruleset that changes under so many attempts in a row is left for later. */
@@ -55,10 +54,10 @@ export class Reconciler {
   #hasWarned = false;
 
   constructor(
-    kernel: Kernel,
+    reference: Reference,
     { keeper, links, herald }: { keeper: Keeper; links: HostLinks; herald: Herald },
   ) {
-    this.#reference = new Reference(kernel);
+    this.#reference = reference;
     this.#keeper = keeper;
     this.#links = links;
     this.#herald = herald;

@@ -17,6 +17,8 @@ export class Schedule {
   #begun: number;
   #dueAt: number;
   #failures = 0;
+  /** How many schedules share the time. */
+  companions = 1;
 
   /** @param intervalMs from one round to the next; 0 for none but those that have to be tried again. */
   constructor(now: () => number, intervalMs: number) {
@@ -44,6 +46,11 @@ export class Schedule {
     return this.#failures > 0;
   }
 
+  /** A round is due, whatever was planned. */
+  hasten(): void {
+    this.#dueAt = this.#now();
+  }
+
   /** A round begins, whatever it is for. */
   begin(): void {
     this.#begun = this.#now();
@@ -63,6 +70,6 @@ export class Schedule {
 
   #next(tookMs: number): number {
     if (this.#intervalMs === 0) return Number.POSITIVE_INFINITY;
-    return this.#now() + Math.max(this.#intervalMs, SHARE * tookMs);
+    return this.#now() + Math.max(this.#intervalMs, SHARE * this.companions * tookMs);
   }
 }

@@ -32,3 +32,15 @@ test('never is never, but for what has to be tried again', () => {
   schedule.end();
   assert.deepEqual([schedule.isDue, schedule.isFailing], [false, false]);
 });
+
+test('schedules that share a thread share the time as well', () => {
+  let now = 0;
+  const schedule = new Schedule(() => now, 10_000);
+  schedule.companions = 3;
+  schedule.begin();
+  now = 500;
+  schedule.end();
+  assert.equal(schedule.untilDue, 150_000);
+  schedule.hasten();
+  assert.deepEqual([schedule.isDue, schedule.untilDue], [true, 0]);
+});
