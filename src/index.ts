@@ -97,7 +97,15 @@ export {
   type FakeTable,
   type FakeTransaction,
 } from './kernel/fake.js';
-export type { Kernel, NamespaceHandle, Readiness, SocketOptions, Waker } from './kernel/kernel.js';
+export type {
+  Arrivals,
+  Kernel,
+  NamespaceHandle,
+  Poller,
+  Readiness,
+  SocketOptions,
+  Waker,
+} from './kernel/kernel.js';
 export { linuxKernel } from './kernel/linux.js';
 export { type KernelCapabilities, probeKernel } from './kernel/probe.js';
 export type { Link } from './links/link.js';

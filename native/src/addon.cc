@@ -8,6 +8,7 @@
 #include "nftables.h"
 #include "parent.h"
 #include "peer.h"
+#include "poller.h"
 #include "socket.h"
 #include "versions.h"
 #include "wait.h"
@@ -22,6 +23,7 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
     exports.Set("Socket", Socket::Define(env));
     exports.Set("Namespace", namespace_class);
     exports.Set("Waker", Waker::Define(env));
+    exports.Set("Poller", Poller::Define(env));
     exports.Set("wait", Napi::Function::New<Guarded<&Wait>>(env, "wait"));
     exports.Set("runNftables", Napi::Function::New<Guarded<&RunNftables>>(env, "runNftables"));
     exports.Set("endWithParent", Napi::Function::New<Guarded<&EndWithParent>>(env, "endWithParent"));

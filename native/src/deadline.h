@@ -2,6 +2,7 @@
 #define TAPWALL_DEADLINE_H_
 
 #include <poll.h>
+#include <sys/epoll.h>
 
 #include <chrono>
 
@@ -23,8 +24,14 @@ class Deadline {
    */
   int Poll(pollfd* files, nfds_t count) const;
 
+  /** epoll_wait(2) in the same way, for at most `count` events. */
+  int Epoll(int poller, epoll_event* events, int count) const;
+
  private:
   using Clock = std::chrono::steady_clock;
+
+  /** Milliseconds, rounded up: rounding down would turn the last one into a busy loop. */
+  int Left() const;
 
   Clock::time_point end_;
 };

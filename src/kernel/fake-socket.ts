@@ -32,6 +32,10 @@ export class FakeSocket implements Transport {
     this.#onClose = onClose;
   }
 
+  get isOpen(): boolean {
+    return this.#open;
+  }
+
   /** Whether `receive` has something to give or to throw. */
   get readable(): boolean {
     this.#check('poll');

@@ -7,9 +7,10 @@ import { NFNLGRP_NFTABLES } from '../nftables/constants.js';
 import { Refusal, type SystemErrorCode, systemError } from './fake-answer.js';
 import { type FakeLinkChanges, type FakeLinkOptions, FakeLinks } from './fake-links.js';
 import { FakeNftables, type FakeRefusal, type FakeTransaction, type Journal } from './fake-nftables.js';
+import { FakePoller } from './fake-poller.js';
 import { FakeSocket, type Subsystem } from './fake-socket.js';
 import type { FakeTable } from './fake-table.js';
-import type { Kernel, NamespaceHandle, Readiness, SocketOptions, Waker } from './kernel.js';
+import type { Kernel, NamespaceHandle, Poller, Readiness, SocketOptions, Waker } from './kernel.js';
 import { NetlinkSocket } from './socket.js';
 
 export type { FakeLinkChanges, FakeLinkOptions } from './fake-links.js';
@@ -119,6 +120,8 @@ export class FakeKernel implements Kernel {
   readonly #wakers = new Map<number, { signalled: boolean }>();
   #nextDescriptor = FIRST_DESCRIPTOR;
   #nextPort = FIRST_PORT;
+  /** How often a name was given to a namespace or taken from one. */
+  #mounts = 0;
 
   constructor(options: FakeKernelOptions = {}) {
     this.#namesInAdvance = options.namesInAdvance ?? true;
@@ -255,7 +258,13 @@ export class FakeKernel implements Kernel {
     }
     const namespace = this.#newNamespace();
     this.#named.set(name, namespace);
+    this.#mounts++;
     return this.#hold(namespace);
+  }
+
+  /** Takes a name away, as `ip netns delete` does. What holds the namespace open keeps it. */
+  removeNamespace(name: string): void {
+    if (this.#named.delete(name)) this.#mounts++;
   }
 
   openNamespace(nameOrPath: string): NamespaceHandle {
@@ -330,11 +339,22 @@ export class FakeKernel implements Kernel {
       if (transport instanceof FakeSocket && this.#sockets.has(transport)) return transport.readable;
       throw new TapwallError('ARGUMENT', 'the fake kernel cannot wait on a socket that it did not open');
     });
+    return { sockets: readable, woken: this.#takeSignal(wakerFd, 'poll') };
+  }
+
+  createPoller(wakerFd: number): Poller {
+    return new FakePoller(
+      () => this.#takeSignal(wakerFd, 'epoll_wait'),
+      () => this.#mounts,
+    );
+  }
+
+  #takeSignal(wakerFd: number, syscall: string): boolean {
     const waker = this.#wakers.get(wakerFd);
-    if (!waker && wakerFd !== -1) throw systemError('EBADF', 'poll', 'Bad file descriptor');
-    const woken = waker?.signalled ?? false;
+    if (!waker && wakerFd !== -1) throw systemError('EBADF', syscall, 'Bad file descriptor');
+    const signalled = waker?.signalled ?? false;
     if (waker) waker.signalled = false;
-    return { sockets: readable, woken };
+    return signalled;
   }
 
   #newNamespace(): FakeNamespace {

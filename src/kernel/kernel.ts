@@ -44,6 +44,26 @@ export interface Readiness {
   woken: boolean;
 }
 
+/** What a wait for many sockets came back with. */
+export interface Arrivals {
+  /** The tokens of sockets that have something to receive, in no order; perhaps not all of them. */
+  tokens: readonly number[];
+  woken: boolean;
+}
+
+/** Waits for any number of sockets, in a time that depends on how many have something, not on how many there are. */
+export interface Poller {
+  /** @param token comes back for the socket: a whole number of at least 0. */
+  add(socket: NetlinkSocket, token: number): void;
+  /** Nobody waits for the socket any more. One that was closed is left out already. */
+  remove(socket: NetlinkSocket): void;
+  /** From now on `token` comes back once for any number of changes to what is mounted, network namespaces among it. */
+  addMounts(token: number): void;
+  /** As `Kernel.wait`. */
+  wait(timeoutMs: number): Arrivals;
+  close(): void;
+}
+
 /** The calls that tapwall makes of a kernel, the real one or one in memory. */
 export interface Kernel {
   /** A new, empty network namespace that lives as long as it is held open or a socket in it is. */
@@ -57,6 +77,8 @@ export interface Kernel {
   openSocket(options: SocketOptions): NetlinkSocket;
   /** One wakes one waiting thread, as often as needed. */
   createWaker(): Waker;
+  /** @param wakerFd the descriptor of a waker that ends a wait, and stays open as long; -1 for none. */
+  createPoller(wakerFd: number): Poller;
   /**
    * Blocks until a socket has something to receive, the waker was signalled, or the time is over.
    * @param wakerFd the descriptor of a waker; -1 for none.

@@ -1,16 +1,18 @@
-import { statSync } from 'node:fs';
+import { closeSync, openSync, statSync } from 'node:fs';
 import { TapwallError } from '../error.js';
 import { NETLINK_NETFILTER, NETLINK_ROUTE } from '../netlink/constants.js';
 import { loadAddon } from './addon.js';
 import {
+  type Arrivals,
   type Kernel,
   MAXIMUM_WAIT_MS,
   type NamespaceHandle,
+  type Poller,
   type Readiness,
   type SocketOptions,
   type Waker,
 } from './kernel.js';
-import type { NativeAddon, NativeNamespace, NativeSocket } from './native.js';
+import type { NativeAddon, NativeNamespace, NativePoller, NativeSocket } from './native.js';
 import { NetlinkSocket, systemCallError } from './socket.js';
 
 /** Where ip-netns(8) keeps named namespaces. */
@@ -36,6 +38,54 @@ function hold(namespace: NativeNamespace): NamespaceHandle {
     path: `/proc/${process.pid}/fd/${namespace.fd}`,
     close: () => namespace.close(),
   };
+}
+
+/** What `NativePoller.wait` says for the waker; see native.ts. */
+const WAKER_TOKEN = -1;
+
+class LinuxPoller implements Poller {
+  readonly #poller: NativePoller;
+  #mounts: number | undefined;
+
+  constructor(poller: NativePoller) {
+    this.#poller = poller;
+  }
+
+  add(socket: NetlinkSocket, token: number): void {
+    this.#poller.add((socket.transport as NativeSocket).fd, token, false);
+  }
+
+  remove(socket: NetlinkSocket): void {
+    const fd = openDescriptor(socket.transport as NativeSocket);
+    if (fd !== undefined) this.#poller.remove(fd);
+  }
+
+  addMounts(token: number): void {
+    // Those of the process: a thread of Node's never changes its mount namespace.
+    this.#mounts ??= openSync('/proc/self/mountinfo', 'r');
+    this.#poller.add(this.#mounts, token, true);
+  }
+
+  wait(timeoutMs: number): Arrivals {
+    const ready = this.#poller.wait(Math.min(timeoutMs, MAXIMUM_WAIT_MS));
+    const woken = ready.includes(WAKER_TOKEN);
+    return { tokens: woken ? ready.filter((token) => token !== WAKER_TOKEN) : ready, woken };
+  }
+
+  close(): void {
+    this.#poller.close();
+    if (this.#mounts !== undefined) closeSync(this.#mounts);
+    this.#mounts = undefined;
+  }
+}
+
+/** Undefined for a socket that was closed: the number it had may be another file's. */
+function openDescriptor(socket: NativeSocket): number | undefined {
+  try {
+    return socket.fd;
+  } catch {
+    return undefined;
+  }
 }
 
 class LinuxKernel implements Kernel {
@@ -90,6 +140,10 @@ class LinuxKernel implements Kernel {
 
   createWaker(): Waker {
     return new this.#addon.Waker();
+  }
+
+  createPoller(wakerFd: number): Poller {
+    return new LinuxPoller(new this.#addon.Poller(wakerFd));
   }
 
   wait(sockets: readonly NetlinkSocket[], wakerFd: number, timeoutMs: number): Readiness {

@@ -60,6 +60,23 @@ export interface NativeWaker {
   close(): void;
 }
 
+export interface NativePoller {
+  /**
+   * Begins to wait for a file (EPOLLIN); one that is closed leaves by itself. What is added twice is refused (EEXIST).
+   * @param token tells the file from others; 0 to 2³¹-1.
+   * @param exceptional waits for EPOLLPRI instead, with which files of /proc tell of changes.
+   */
+  add(fd: number, token: number, exceptional: boolean): void;
+  /** Must come before the file is closed: its number may be another's by then. */
+  remove(fd: number): void;
+  /**
+   * Blocks the calling thread until a file is ready, the waker was signalled, or `timeoutMs` have passed.
+   * @returns the tokens of at most 64 files that are ready, errors included; -1 for the waker, whose count it resets.
+   */
+  wait(timeoutMs: number): number[];
+  close(): void;
+}
+
 export interface NativeNftablesOptions {
   namespace: number;
   /** Ruleset text or JSON; null when `file` is given. */
@@ -102,6 +119,10 @@ export interface NativeAddon {
     open(path: string): NativeNamespace;
   };
   Waker: new () => NativeWaker;
+  /** An epoll(7). `waker` is the descriptor of a waker, which must stay open as long; -1 for none. */
+  Poller: new (
+    waker: number,
+  ) => NativePoller;
   /**
    * Blocks the calling thread until a socket has data, the waker was signalled, or `timeoutMs` have passed.
    * @returns a bit mask: bit i for `sockets[i]`, bit 31 for the waker (whose count it resets); 0 for the time-out.

@@ -38,6 +38,20 @@ const programs: Record<string, () => Promise<void> | void> = {
     report(ready);
   },
 
+  'poll-for-waker'() {
+    const poller = new addon.Poller(workerData.waker);
+    report('waiting');
+    let ready: number[] = [];
+    while (ready.length === 0) ready = poller.wait(1000);
+    report(ready);
+  },
+
+  'poll-forever'() {
+    const poller = new addon.Poller(-1);
+    report('waiting');
+    for (;;) poller.wait(1000);
+  },
+
   'wait-forever'() {
     const namespace = addon.Namespace.create();
     const socket = new addon.Socket({ ...socketDefaults, namespace: namespace.fd, groups: [1] });
@@ -60,6 +74,11 @@ const programs: Record<string, () => Promise<void> | void> = {
       const waker = new addon.Waker();
       waker.signal();
       addon.wait([socket, socket], waker.fd, 0);
+      const poller = new addon.Poller(waker.fd);
+      poller.add(socket.fd, 1, false);
+      waker.signal();
+      poller.wait(0);
+      poller.close();
       socket.transact(noop);
       socket.dump(noop, 100);
       socket.receive();
@@ -128,6 +147,7 @@ const programs: Record<string, () => Promise<void> | void> = {
       for (let i = 0; i < 100; i += 1) {
         new addon.Socket({ ...socketDefaults, namespace: namespace.fd });
         new addon.Waker();
+        new addon.Poller(-1);
         addon.Namespace.open(`/proc/self/fd/${namespace.fd}`);
       }
     };
