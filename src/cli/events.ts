@@ -54,7 +54,7 @@ Examples:
 
 function teller(json: boolean): (event: AgentEvent) => void {
   if (json) return printJson;
-  const log = humanLog();
+  const log = humanLog('stdout');
   return (event) => logEvent(log, event);
 }
 

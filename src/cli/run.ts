@@ -58,6 +58,7 @@ async function run(options: Options): Promise<number> {
     for (const words of brevity.sums(all)) log.warn(words);
   };
   const service = new Service();
+  let control: Control | undefined;
   const tell = (event: AgentEvent) => {
     service.note(event);
     if (options.json) printJson(event);
@@ -66,10 +67,16 @@ async function run(options: Options): Promise<number> {
       if (brevity.admits(event)) logEvent(log, event);
     }
   };
+  /** What the agent does not tell itself, also to those who follow events. */
+  const announce = (event: AgentEvent) => {
+    tell(event);
+    control?.tell(event);
+  };
   const summing = setInterval(() => sumUp(), SUMMING_MS).unref();
   const load = () => {
     const configuration = loadConfiguration(options.config);
-    for (const problem of configuration.warnings) tell({ event: 'warning', message: formatProblem(problem) });
+    for (const problem of configuration.warnings)
+      announce({ event: 'warning', message: formatProblem(problem) });
     return configuration;
   };
   return await inNamespace(options.namespace, async (kernel, namespace) => {
@@ -85,24 +92,30 @@ async function run(options: Options): Promise<number> {
       try {
         await agent?.reload(load());
       } catch (error) {
-        tell({ event: 'reload-failed', file: options.config, error: eventError(error) });
+        announce({ event: 'reload-failed', file: options.config, error: eventError(error) });
         throw error;
       }
     };
-    const control = await Control.open(configuration.control, {
+    const desk = await Control.open(configuration.control, {
       namespace,
       namespaceName: options.namespace,
       reload,
-      notice: (message) => tell({ event: 'warning', message }),
+      notice: (message) => announce({ event: 'warning', message }),
     });
+    control = desk;
     try {
-      agent = await Agent.start(configuration, { capabilities, ...(namespace ? { namespace } : {}) }, tell);
+      agent = await Agent.start(
+        configuration,
+        { capabilities, ...(namespace ? { namespace } : {}) },
+        // From `serve` on the socket hears of them from the agent.
+        (event) => (agent ? tell(event) : announce(event)),
+      );
     } catch (error) {
       signals.close();
-      await control.close();
+      await desk.close();
       throw error;
     }
-    control.serve(agent);
+    desk.serve(agent);
     const running = agent;
     service.watch(() => running.steps);
     const died = new Promise<TapwallError>((resolve) => running.once('error', resolve));
@@ -126,7 +139,7 @@ async function run(options: Options): Promise<number> {
       service.close();
       signals.close();
       await running.stop();
-      await control.close();
+      await desk.close();
       clearInterval(summing);
       sumUp(true);
     }

@@ -1,4 +1,5 @@
 import type { Agent } from '../agent/agent.js';
+import type { AgentEvent } from '../agent/event.js';
 import type { ControlSettings } from '../config/configuration.js';
 import { TapwallError } from '../error.js';
 import { ControlDesk, type DeskOptions } from './desk.js';
@@ -53,6 +54,11 @@ export class Control {
   /** From now on what is asked is answered. */
   serve(agent: Agent): void {
     this.#desk.serve(agent, () => this.#server?.clients ?? 0);
+  }
+
+  /** Tells those who follow events of one that is not the agent's own: of a configuration that could not be read, say. */
+  tell(event: AgentEvent): void {
+    this.#desk.tell(event);
   }
 
   /** Tells every client that the agent has stopped, and removes the socket. */

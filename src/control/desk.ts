@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { statSync } from 'node:fs';
 import type { Agent } from '../agent/agent.js';
+import type { AgentEvent } from '../agent/event.js';
 import type { AgentRequest, DeviceAnswer, DeviceSelector } from '../agent/request.js';
 import { statusIn } from '../agent/status.js';
 import { TapwallError } from '../error.js';
@@ -55,13 +56,16 @@ export class ControlDesk implements Handler {
   /** What was asked until now, and waits, is for this agent. */
   serve(agent: Agent, clients: () => number): void {
     this.#clients = clients;
-    agent.on('event', (event) => {
-      const json = JSON.stringify(event);
-      this.#recent.push(json);
-      if (this.#recent.length > MOST_RECENT) this.#recent.shift();
-      for (const send of this.#followers) send(json);
-    });
+    agent.on('event', (event) => this.tell(event));
     this.#settle(agent);
+  }
+
+  /** Tells whoever asks for events of one that is not the agent's own. */
+  tell(event: AgentEvent): void {
+    const json = JSON.stringify(event);
+    this.#recent.push(json);
+    if (this.#recent.length > MOST_RECENT) this.#recent.shift();
+    for (const send of this.#followers) send(json);
   }
 
   /** There will be no agent. */
@@ -152,8 +156,9 @@ export class ControlDesk implements Handler {
     const unfollow = session.follow();
     // From here on nothing is missed.
     send('{"event":"following"}');
+    const ended = AbortSignal.any([signal, session.silent]);
     try {
-      if (!signal.aborted) await once(signal, 'abort');
+      if (!ended.aborted) await once(ended, 'abort');
     } finally {
       this.#followers.delete(send);
       unfollow();

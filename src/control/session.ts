@@ -59,6 +59,7 @@ export class Session {
   readonly #now: () => number;
   readonly #lines = new LineReader(MOST_REQUEST_BYTES);
   readonly #gone = new AbortController();
+  readonly #silent = new AbortController();
   /** Requests that were read and not begun. */
   readonly #waiting: Uint8Array[] = [];
   /** How many requests are for events to come. */
@@ -82,9 +83,20 @@ export class Session {
     this.#lastRead = this.#lastDrained = options.now();
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
     // A client that has sent all it wants gets its answers.
-    socket.on('end', () => this.#finish());
+    socket.on('end', () => {
+      this.#silent.abort();
+      this.#finish();
+    });
     socket.on('error', () => socket.destroy());
     socket.once('close', () => this.#gone.abort());
+  }
+
+  /**
+   * Aborted when the client has closed its side. Who follows events is gone then: nobody else would notice on a host on
+   * which nothing happens.
+   */
+  get silent(): AbortSignal {
+    return this.#silent.signal;
   }
 
   get isFollowing(): boolean {

@@ -4,13 +4,14 @@ import type { AgentEvent } from '../agent/event.js';
 import { PROMISES } from '../agent/placement.js';
 import { visible, visibleLine } from './visible.js';
 
-/** A log for people, on standard error, one line an entry. */
-export function humanLog(): Logger {
+/** A log for people, one line an entry: on standard error, or on standard output where it is what was asked for. */
+export function humanLog(output: 'stderr' | 'stdout' = 'stderr'): Logger {
   const stream = pretty({
-    destination: 2,
-    // Written before the next line of code runs: the last words before an exit must not be lost.
+    // By descriptor it is written before the next line of code runs: the last words before an exit must not be lost.
+    // What reads standard output may go away, which the stream bears.
+    destination: output === 'stderr' ? 2 : process.stdout,
     sync: true,
-    colorize: process.stderr.isTTY === true,
+    colorize: process[output].isTTY === true,
     ignore: 'pid,hostname',
     translateTime: 'SYS:yyyy-mm-dd HH:MM:ss.l',
     singleLine: true,

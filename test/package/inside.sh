@@ -19,8 +19,18 @@ stop_agent() {
   kill -TERM "$agent"
   wait "$agent"
 }
-# Of macvtap0 and what was sent to it: packets that passed.
-passed() { tapwall counters macvtap0 --json | grep -o '"ingress":{[^}]*' | grep -oP '"packets":"?\K\d+' | head -1; }
+# Of macvtap0 and what was sent to it: packets that passed, and that the policy dropped.
+passed() { counted admitted; }
+dropped() { counted policy; }
+counted() { tapwall counters macvtap0 --json | grep -o '"ingress":.*"egress"' | grep -oP "\"$1\":{\"packets\":\K\d+" || echo 0; }
+# An agent takes over what another has left: the device keeps its filter.
+take_over() {
+  stop_agent
+  run_agent "$1"
+  grep -q '"event":"attached","device":"macvtap0".*"kept":true' "$1" || fail "the device was not kept: $(cat "$1")"
+}
+# In place of systemd's: it notes what it is told to do.
+told() { grep -qx "$1" /tmp/systemctl || fail "systemctl was not told '$1': $(cat /tmp/systemctl)"; }
 
 tapwall --version
 [ ! -e /etc/systemd/system/multi-user.target.wants/tapwall.service ] || fail "the service was enabled"
@@ -39,46 +49,81 @@ ip addr add 10.0.0.1/24 dev vx1
 ip link add link vx0 name macvtap0 address 52:54:00:00:00:01 type macvtap mode bridge
 ip link set macvtap0 up
 ip neigh add 10.0.0.2 lladdr 52:54:00:00:00:01 dev vx1
+cat >/etc/tapwall/tapwall.yaml <<'YAML'
+# of mine
+policies:
+  most: { guards: [mac, ethertype], ingress: udp dport 10 drop, default: accept }
+bindings:
+  - { device: "*", policy: most }
+YAML
 run_agent /tmp/first
-# A packet a millisecond, for as long as all of the following takes.
+# A packet that passes and one that must not, a millisecond, for as long as all of the following takes.
 (
   sent=0
   while [ ! -e /tmp/enough ]; do
     echo x >/dev/udp/10.0.0.2/9
+    echo x >/dev/udp/10.0.0.2/10
     sent=$((sent + 1))
     sleep 0.001
   done
   echo "$sent" >/tmp/sent
 ) &
 sender=$!
-echo "# of mine" >>/etc/tapwall/tapwall.yaml
-tapwall libvirt install --config /etc/tapwall/tapwall.yaml
-
-echo "upgrade, while packets flow"
+tapwall libvirt install
+mkdir -p /run/systemd/system
+printf '#!/bin/sh\necho "$@" >>/tmp/systemctl\n' >/usr/bin/systemctl
+chmod 755 /usr/bin/systemctl
+# As systemctl enable does.
+mkdir -p /etc/systemd/system/multi-user.target.wants
+ln -s /lib/systemd/system/tapwall.service /etc/systemd/system/multi-user.target.wants/
 before=$(passed)
-dpkg -i /second.deb >/dev/null
-[ "$(dpkg-query -Wf '${Version}' tapwall)" != "$(dpkg-deb -f /first.deb Version)" ] || fail "nothing was upgraded"
-# What systemd would do in postinst.
-stop_agent
-run_agent /tmp/second
-grep -q '"event":"attached","device":"macvtap0".*"kept":true' /tmp/second || fail "the device was not kept: $(cat /tmp/second)"
+
+echo "upgrade to a version with another configuration, while packets flow"
+dpkg --force-confold -i /second.deb >/dev/null
+[ "$(dpkg-query -Wf '${Version}' tapwall)" = "$(dpkg-deb -f /second.deb Version)" ] || fail "nothing was upgraded"
+told "try-restart tapwall.service"
+take_over /tmp/second
+grep -q "^# of mine" /etc/tapwall/tapwall.yaml || fail "the configuration was replaced"
+grep -q "^# of the second" /etc/tapwall/tapwall.yaml.dpkg-dist || fail "the new configuration was not put beside it"
+[ -e /etc/systemd/system/multi-user.target.wants/tapwall.service ] || fail "the service is not enabled any more"
+tapwall libvirt status || fail "the hook is gone"
+
+echo "and back again"
+: >/tmp/systemctl
+dpkg --force-confold -i /first.deb >/dev/null 2>&1
+[ "$(dpkg-query -Wf '${Version}' tapwall)" = "$(dpkg-deb -f /first.deb Version)" ] || fail "nothing was downgraded"
+told "try-restart tapwall.service"
+take_over /tmp/third
 touch /tmp/enough
 wait "$sender"
-after=$(passed)
-[ "$after" -ge "$(cat /tmp/sent)" ] || fail "of $(cat /tmp/sent) packets the filter counted $after"
-echo "$before packets counted before, $after after, $(cat /tmp/sent) sent: none was missed"
+sent=$(cat /tmp/sent)
+[ "$(passed)" -ge "$sent" ] || fail "of $sent packets that may pass the filter counted $(passed)"
+[ "$(dropped)" -eq "$sent" ] || fail "of $sent packets that may not the filter dropped $(dropped)"
+echo "$before packets counted before, $(passed) after, $sent sent; $(dropped) of $sent others dropped: none was missed"
 grep -q "^# of mine" /etc/tapwall/tapwall.yaml || fail "the configuration was replaced"
-tapwall libvirt status || fail "the hook is gone"
 
 echo "remove"
 stop_agent
+: >/tmp/systemctl
 dpkg -r tapwall >/tmp/removed
+told "stop tapwall.service"
 grep -q "removed tapwall" /tmp/removed || fail "the tables were not removed: $(cat /tmp/removed)"
 [ ! -e /etc/libvirt/hooks/qemu.d/50-tapwall ] || fail "the hook is left"
 [ ! -e /usr/lib/tapwall ] || fail "left: $(find /usr/lib/tapwall)"
 grep -q "^# of mine" /etc/tapwall/tapwall.yaml || fail "the configuration is gone"
 
-echo "purge"
+echo "install once more, and purge"
+dpkg --force-confold -i /second.deb >/dev/null
+grep -q "^# of mine" /etc/tapwall/tapwall.yaml || fail "the configuration was replaced"
 dpkg -P tapwall >/dev/null
 [ ! -e /etc/tapwall ] || fail "left: $(find /etc/tapwall)"
+[ ! -e /etc/systemd/system/multi-user.target.wants/tapwall.service ] || fail "the service is enabled still"
+[ -z "$(find / -xdev -name '*tapwall*' -not -path '/proc/*' -not -path '/usr/share/doc/*')" ] ||
+  fail "left: $(find / -xdev -name '*tapwall*')"
 ! dpkg -s tapwall >/dev/null 2>&1 || fail "dpkg knows it still"
+
+echo "install over nothing: the configuration of the package, and an upgrade replaces what nobody changed"
+dpkg -i /first.deb >/dev/null
+dpkg -i /second.deb >/dev/null
+grep -q "^# of the second" /etc/tapwall/tapwall.yaml || fail "the configuration is the old one"
+dpkg -P tapwall >/dev/null
