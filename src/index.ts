@@ -111,5 +111,6 @@ export { type KernelCapabilities, probeKernel } from './kernel/probe.js';
 export type { Link } from './links/link.js';
 export type { ExtendedAck } from './netlink/acknowledgement.js';
 export { isKernelError, KernelError } from './netlink/error.js';
+export type { PackedElements } from './nftables/packed-elements.js';
 export type { Program } from './program/program.js';
 export type { Origin, Ownership } from './program/slot.js';

@@ -45,6 +45,10 @@ class Recorder implements Transport {
     return this.#transport.receive();
   }
 
+  listen(on: boolean): void {
+    this.#transport.listen(on);
+  }
+
   close(): void {}
 
   /** What was sent since it was last taken. */

@@ -60,7 +60,7 @@ bool IsPlainSuccess(Bytes answer, uint32_t sequence) {
 
 }  // namespace
 
-NetlinkSocket::NetlinkSocket(const NetlinkSocketOptions& options) {
+NetlinkSocket::NetlinkSocket(const NetlinkSocketOptions& options) : groups_(options.groups) {
   socket_ = InNamespace(options.namespace_fd, [&options] {
     Handle socket(mnl_socket_open2(options.protocol, SOCK_CLOEXEC));
     if (socket == nullptr) throw SystemCallFailure(errno, "socket");
@@ -86,8 +86,18 @@ NetlinkSocket::NetlinkSocket(const NetlinkSocketOptions& options) {
   }
   Check(mnl_socket_bind(socket_.get(), 0, MNL_SOCKET_AUTOPID), "bind");
   // Last: whatever arrives has passed the filter, and has found the receive buffer at its full size.
-  for (const uint32_t group : options.groups) {
-    SetNetlinkOption(socket_.get(), NETLINK_ADD_MEMBERSHIP, group, Need::kRequired, "NETLINK_ADD_MEMBERSHIP");
+  Listen(true);
+}
+
+void NetlinkSocket::Listen(bool on) {
+  for (const uint32_t group : groups_) {
+    if (on) {
+      SetNetlinkOption(socket_.get(), NETLINK_ADD_MEMBERSHIP, group, Need::kRequired,
+                       "NETLINK_ADD_MEMBERSHIP");
+    } else {
+      SetNetlinkOption(socket_.get(), NETLINK_DROP_MEMBERSHIP, group, Need::kRequired,
+                       "NETLINK_DROP_MEMBERSHIP");
+    }
   }
 }
 

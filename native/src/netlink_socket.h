@@ -66,6 +66,12 @@ class NetlinkSocket {
    */
   Bytes ReceiveOne();
 
+  /**
+   * Joins the groups that the socket was opened for, or leaves them. While nobody is in a group the kernel does
+   * not even make what it would be told.
+   */
+  void Listen(bool on);
+
  private:
   struct Close {
     void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
@@ -80,6 +86,7 @@ class NetlinkSocket {
   void DiscardQueued();
 
   Handle socket_;
+  std::vector<uint32_t> groups_;
   ReceiveBuffer buffer_;
 };
 

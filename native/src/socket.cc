@@ -58,7 +58,7 @@ Napi::Function Socket::Define(Napi::Env env) {
   return DefineClass(env, {Getter<&Socket::GetPortId>("portId"), Getter<&Socket::GetFd>("fd"),
                            Method<&Socket::Transact>("transact"), Method<&Socket::Confirm>("confirm"),
                            Method<&Socket::Dump>("dump"), Method<&Socket::Receive>("receive"),
-                           Method<&Socket::Close>("close")});
+                           Method<&Socket::Listen>("listen"), Method<&Socket::Close>("close")});
 }
 
 Socket::Socket(const Napi::CallbackInfo& info)
@@ -96,6 +96,12 @@ Napi::Value Socket::Receive(const Napi::CallbackInfo& info) {
   const Bytes datagram = Open("recvmsg").ReceiveOne();
   if (datagram.data == nullptr) return info.Env().Undefined();
   return ToUint8Array(info.Env(), datagram);
+}
+
+Napi::Value Socket::Listen(const Napi::CallbackInfo& info) {
+  const bool on = ReadBoolean(info[0], "on");
+  Open("setsockopt").Listen(on);
+  return info.Env().Undefined();
 }
 
 Napi::Value Socket::Close(const Napi::CallbackInfo& info) {

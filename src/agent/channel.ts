@@ -3,6 +3,7 @@ import type { NetlinkSocket } from '../kernel/socket.js';
 import { NETLINK_NETFILTER } from '../netlink/constants.js';
 import { Committer } from './committer.js';
 import { Door } from './door.js';
+import { nextGeneration, readGeneration } from './generation.js';
 import { Watch } from './watch.js';
 
 /**
@@ -18,9 +19,20 @@ export class Channel {
 
   constructor(kernel: Kernel, namespace: NamespaceHandle | undefined) {
     this.netfilter = kernel.openSocket({ protocol: NETLINK_NETFILTER, namespace });
-    this.committer = new Committer(this.netfilter);
+    this.committer = new Committer(this.netfilter, (send) => this.#sendUntold(send));
     this.door = new Door(this.netfilter, this.committer);
     this.watch = new Watch(kernel, namespace, this.netfilter.portId);
+  }
+
+  /**
+   * The kernel tells of each element that is added, on a page of memory of its own, if anybody on the host listens to any
+   * namespace's changes, and keeps all of it until the end: 4 GB for a million. The agent knows what it sends.
+   */
+  #sendUntold(send: () => void): void {
+    const before = readGeneration(this.netfilter);
+    this.watch.deafTo(send, (isDone) => {
+      return readGeneration(this.netfilter) === (isDone ? nextGeneration(before) : before);
+    });
   }
 
   close(): void {

@@ -6,6 +6,7 @@ import {
   type Segment,
   TransactionMemory,
   transactionLength,
+  transactionSize,
 } from '../nftables/transaction.js';
 import type { Step } from './step.js';
 
@@ -32,13 +33,16 @@ const MOST_BYTES = 1 << 20;
 export class Committer {
   readonly mostDevices = MOST_DEVICES;
   readonly #netfilter: NetlinkSocket;
+  readonly #sendLarge: (send: () => void) => void;
   readonly #memory = new TransactionMemory();
   #first: readonly Segment[] = [];
   #generation: number | undefined;
   #count = 0;
 
-  constructor(netfilter: NetlinkSocket) {
+  /** @param sendLarge has a large transaction sent. */
+  constructor(netfilter: NetlinkSocket, sendLarge: (send: () => void) => void = (send) => send()) {
     this.#netfilter = netfilter;
+    this.#sendLarge = sendLarge;
   }
 
   /** How many transactions are in force. */
@@ -75,9 +79,16 @@ export class Committer {
 
   #send(segments: readonly Segment[]): void {
     const all = this.#first.length > 0 ? [...this.#first, ...segments] : segments;
-    this.#netfilter.commitWith(transactionLength(all), (sequence) =>
-      encodeTransaction(all, sequence, this.#generation, this.#memory),
-    );
+    // The elements of a large set: memory for them is not kept.
+    const isLarge = transactionSize(all) > MOST_BYTES;
+    const memory = isLarge ? undefined : this.#memory;
+    const send = () => {
+      this.#netfilter.commitWith(transactionLength(all), (sequence) =>
+        encodeTransaction(all, sequence, this.#generation, memory),
+      );
+    };
+    if (isLarge) this.#sendLarge(send);
+    else send();
     this.#first = [];
     this.#generation = undefined;
     this.#count++;

@@ -1,6 +1,6 @@
 import type { Link } from '../links/link.js';
 import { encodeTransaction } from '../nftables/transaction.js';
-import { planChange, sharedSegment } from '../program/change.js';
+import { changeSegments, planChange } from '../program/change.js';
 import { type Description, describeBatch } from '../program/describe.js';
 import { newDevice } from './device.js';
 import type { Plan } from './plan.js';
@@ -36,10 +36,10 @@ export function describeAdmission(
   const target = targetOf(plan, device, binding ?? { policy, location });
   // The links that rules name are looked up when the table is made; here their place is shown.
   const links = new Map([...plan.blueprint.links, ...(target.program?.links ?? [])].map((one) => [one, 0]));
-  const { messages } = planChange(undefined, plan.blueprint);
+  const change = planChange(undefined, plan.blueprint);
   const step = planStep(plan, device, target, { links, roster: new Roster() });
   return {
-    shared: describeBatch(encodeTransaction([sharedSegment(messages, links)], 1)),
+    shared: describeBatch(encodeTransaction(changeSegments(change, links), 1)),
     messages: describeBatch(encodeTransaction([...step.segments, ...step.late], 1)),
   };
 }

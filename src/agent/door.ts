@@ -7,8 +7,16 @@ import { NF_NETDEV_INGRESS } from '../nftables/constants.js';
 import { encodeSegment, type Segment } from '../nftables/transaction.js';
 import { detachSegment } from '../program/attach.js';
 import { SHARED_TABLE } from '../program/blueprint.js';
-import { type Change, deleteBase, hasStrangers, planChange, sharedSegment } from '../program/change.js';
+import {
+  type Change,
+  changeSegments,
+  deleteBase,
+  hasStrangers,
+  planChange,
+  sharedSegment,
+} from '../program/change.js';
 import type { Contents } from '../program/contents.js';
+import { type HeldState, NOTHING_HELD, setsApart } from '../program/held.js';
 import {
   createBase,
   DIRECTIONS,
@@ -25,6 +33,7 @@ import {
 import { distrust, type InstalledBase, type Inventory, NO_RULES } from '../program/inventory.js';
 import type { Member } from '../program/member.js';
 import { type Committer, isStale, type Outcome } from './committer.js';
+import { type ElementScope, readElements } from './held-sets.js';
 import { isFirst } from './hook-plan.js';
 import type { Plan } from './plan.js';
 import { readShared, type SharedState } from './shared-state.js';
@@ -59,6 +68,21 @@ export interface DoorWork {
   meanwhile: Meanwhile;
 }
 
+/** How closely the shared table is looked at. */
+export interface Look {
+  /** Says what a table should hold that is there. */
+  reference: () => Contents | undefined;
+  /**
+   * Whether it is asked; otherwise the digests in the table are believed, unless something is there that has none and is
+   * none of the plan's: rules that no digest shows may lead to it.
+   */
+  deep: boolean;
+  /** Of which of the configuration's sets the elements are read. */
+  elements: ElementScope;
+}
+
+const BELIEVING: Look = { reference: () => undefined, deep: false, elements: 'told' };
+
 /** The shared table: read, compared with what it should be, and put in place. */
 export class Door {
   readonly #netfilter: NetlinkSocket;
@@ -71,23 +95,17 @@ export class Door {
 
   /**
    * @param links the macvtap devices that are there.
-   * @param reference says what a table should hold that is there.
-   * @param deep whether it is asked; otherwise the digests in the table are believed, unless something is there that
-   *   has none and is none of the plan's: rules that no digest shows may lead to it.
    * @throws TapwallError FOREIGN_TABLE when somebody else's table has the name.
    */
-  read(
-    plan: Plan,
-    links: readonly Link[],
-    reference: () => Contents | undefined = () => undefined,
-    deep = false,
-  ): DoorState {
-    let shared = readShared(this.#netfilter, { deep });
+  read(plan: Plan, links: readonly Link[], { reference, deep, elements }: Look = BELIEVING): DoorState {
+    const apart = setsApart(plan.blueprint);
+    let shared = readShared(this.#netfilter, { deep, apart });
     const distrusts = deep || (shared !== undefined && hasStrangers(shared.inventory, plan.blueprint));
-    if (distrusts && !deep) shared = readShared(this.#netfilter, { deep: true });
+    if (distrusts && !deep) shared = readShared(this.#netfilter, { deep: true, apart });
     const wanted = shared && distrusts ? reference() : undefined;
     if (shared?.contents && wanted) distrust(shared.inventory, shared.contents, wanted);
-    const state = planDoor(plan, shared, links);
+    const held = shared ? readElements(this.#netfilter, plan.blueprint, shared, elements) : NOTHING_HELD;
+    const state = planDoor(plan, shared, links, held);
     const emptied = new Set(state.change.emptied);
     if (emptied.size > 0) forget(state, emptied);
     return state;
@@ -104,7 +122,7 @@ export class Door {
     { steps, links, meanwhile }: DoorWork,
     conclude: (outcomes: Outcome[]) => void,
   ): void {
-    const change = changeSegments(plan, state, links);
+    const change = segmentsBefore(plan, state, links);
     if (!state.stands) {
       this.#committer.transact(change);
       if (plan.placement === 'device' && meanwhile === 'open') this.#committer.admitInAdvance(steps);
@@ -165,9 +183,8 @@ function forget({ members, counted }: DoorState, emptied: ReadonlySet<string>): 
 }
 
 /** Everything that comes before the devices' own steps. */
-function changeSegments(plan: Plan, state: DoorState, links: ReadonlyMap<string, number>): Segment[] {
-  const segments: Segment[] = [];
-  if (state.change.messages.length > 0) segments.push(sharedSegment(state.change.messages, links));
+function segmentsBefore(plan: Plan, state: DoorState, links: ReadonlyMap<string, number>): Segment[] {
+  const segments = changeSegments(state.change, links);
   for (const { chain, direction, devices } of state.forgotten) {
     const base = plan.blueprint.bases.get(direction);
     if (base) segments.push(encodeSegment([removeDevices(chain, base, devices)]));
@@ -227,7 +244,12 @@ function baseSegments(
   return base ? [encodeSegment(createBase(name, base, devices, meanwhile))] : [];
 }
 
-function planDoor(plan: Plan, shared: SharedState | undefined, links: readonly Link[]): DoorState {
+function planDoor(
+  plan: Plan,
+  shared: SharedState | undefined,
+  links: readonly Link[],
+  held: HeldState,
+): DoorState {
   const directions = [...plan.blueprint.bases.keys()];
   const wanted = standingBases(plan.placement, { ...plan, names: [...plan.names] }, directions);
   const state: DoorState = {
@@ -235,7 +257,7 @@ function planDoor(plan: Plan, shared: SharedState | undefined, links: readonly L
     members: shared?.members ?? new Map(),
     counted: shared?.counted ?? new Map(),
     hooks: new Map(),
-    change: planChange(shared?.inventory, plan.blueprint, plan.ownership),
+    change: planChange(shared?.inventory, plan.blueprint, plan.ownership, held),
     removed: [],
     created: [],
     counts: new Map(),

@@ -4,17 +4,21 @@ import type {
   Binding,
   Configuration,
   FilePolicy,
+  NamedSet,
   Placement,
   Policy,
   Unmatched,
 } from '../config/configuration.js';
+import { textOfElements } from '../config/element-text.js';
 import { SourceError, TapwallError } from '../error.js';
 import { readUserFile, Unreadable } from '../files/read.js';
 import { type Judge, refuseDoubts } from '../files/trust.js';
+import { countElements } from '../nftables/packed-elements.js';
 import { blankEgressChains } from '../policy/egress-chain.js';
 import type { PolicyMembership } from '../policy/membership.js';
 import {
   BY_HAND,
+  capacityOf,
   FIRST_MARK,
   POLICY_CHAIN,
   prefixLengths,
@@ -22,6 +26,7 @@ import {
   type SharedSource,
 } from '../policy/shared.js';
 import { type Blueprint, SHARED_TABLE } from '../program/blueprint.js';
+import { type HeldElements, heldElements, withElements } from '../program/held.js';
 import type { Program } from '../program/program.js';
 import type { Ownership } from '../program/slot.js';
 import type { VerdictChains } from '../program/verdict.js';
@@ -187,7 +192,7 @@ export function compileForListing(
     destroys: true,
     ownerPersist: true,
   };
-  return compileAll(configuration, compiler, options, judge);
+  return compileAll(configuration, compiler, options, judge, true);
 }
 
 async function compileAll(
@@ -195,6 +200,7 @@ async function compileAll(
   compiler: Compiler,
   options: PlanOptions,
   judge: Judge = refuseDoubts,
+  isForReaders = false,
 ): Promise<{ plan: Plan; listing?: Listing }> {
   const { capabilities, signal } = options;
   const problems: SourceError['problems'][number][] = [];
@@ -242,7 +248,7 @@ async function compileAll(
     placement: options.placement,
     bindings: configuration.bindings,
     unmatched: configuration.unmatched,
-    blueprint: compiled.blueprint,
+    blueprint: withElements(compiled.blueprint, elementsOf(configuration)),
     policies: new Map(
       [...shared.policies].map(([name, membership]) => [name, planned(membership, name)] as const),
     ),
@@ -254,7 +260,42 @@ async function compileAll(
     reconcileMs: configuration.reconcileMs,
     warnings,
   };
-  return compiled.listing ? { plan, listing: compiled.listing } : { plan };
+  if (!isForReaders) return { plan };
+  const spelled = spellElements(configuration);
+  const text = spelled && renderConfiguration(spelled, marks, capabilities);
+  const { listing } = text ? await compileRendered(configuration, text, compiler, signal) : compiled;
+  return listing ? { plan, listing } : { plan };
+}
+
+/** More are no help to a reader. */
+const MOST_LISTED = 4_096;
+
+/** The configuration with elements in words, for nft to list them; undefined where there are none, or too many. */
+function spellElements(configuration: Configuration): Configuration | undefined {
+  const sets = [...configuration.sets.values()];
+  const counts = sets.map(({ packed }) => (packed ? countElements(packed) : 0));
+  if (Math.max(0, ...counts) === 0) return undefined;
+  const spelled = sets.map((set, at): NamedSet => {
+    if (!set.packed || (counts[at] ?? 0) > MOST_LISTED) return set;
+    return {
+      ...set,
+      packed: undefined,
+      elements: textOfElements(set.packed, set.type),
+      elementLocations: [],
+    };
+  });
+  return { ...configuration, sets: new Map(spelled.map((set) => [set.name, set])) };
+}
+
+/** The elements that are no part of the text that is compiled. */
+function elementsOf({ sets }: Configuration): Map<string, HeldElements> {
+  const elements = new Map<string, HeldElements>();
+  for (const set of sets.values()) {
+    if (!set.packed) continue;
+    const isEditable = !set.flags.includes('dynamic') && !set.flags.includes('timeout');
+    elements.set(set.name, heldElements(set.packed, { isEditable, capacity: capacityOf(set) }));
+  }
+  return elements;
 }
 
 function renderConfiguration(

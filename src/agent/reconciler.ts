@@ -1,11 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import { TapwallError } from '../error.js';
-import type { NetlinkSocket } from '../kernel/socket.js';
 import type { Link } from '../links/link.js';
-import { NFT_MSG_GETGEN } from '../nftables/constants.js';
-import { generationSchema } from '../nftables/generation.js';
-import { nftablesRequest, parseNftablesMessage } from '../nftables/message.js';
 import { ListedAdmission } from '../program/admission.js';
+import { SHARED_TABLE } from '../program/blueprint.js';
+import { isNoChange } from '../program/change.js';
 import type { Meanwhile } from '../program/hook.js';
 import type { Member } from '../program/member.js';
 import { type Attachment, attachmentsIn, readTables } from './attachment.js';
@@ -13,6 +11,8 @@ import type { Channel } from './channel.js';
 import { isStale } from './committer.js';
 import { adoptMembers, adoptTables, type Device, isRefused, newDevice } from './device.js';
 import { type DoorState, movesHooks } from './door.js';
+import { readGeneration } from './generation.js';
+import type { ElementScope } from './held-sets.js';
 import type { Herald } from './herald.js';
 import type { HostLinks } from './host-links.js';
 import type { Keeper } from './keeper.js';
@@ -32,6 +32,8 @@ export interface Round {
   retries: boolean;
   /** Whether what stands in the tables is compared, and not only the digests that tell what was put there. */
   deep: boolean;
+  /** Of which of the configuration's sets the elements are compared, unless others have changed the table: then of all. */
+  elements: ElementScope;
 }
 
 /** What a round has come to. */
@@ -113,8 +115,9 @@ export class Reconciler {
     const claim = planClaim(tables, netfilter.portId, plan.ownership === 'own');
     const links = this.#links.indexes(plan.blueprint.links);
     const { meanwhile, retries, deep } = round;
+    const elements = isAboutShared(foreign) ? 'all' : round.elements;
     const reference = () => this.#reference.contents(plan.blueprint, links);
-    const state = door.read(plan, macvtaps, reference, deep);
+    const state = door.read(plan, macvtaps, { reference, deep, elements });
     const attachments = new Map(attachmentsIn(tables).map((one) => [one.index, one]));
     const own = new OwnTables(netfilter, deep ? [...attachments.values()] : []);
     if (readGeneration(netfilter) !== generation) return false;
@@ -140,7 +143,7 @@ export class Reconciler {
           (index) =>
             gone.some(({ link }) => link.index === index) || !(members.has(index) || attachments.has(index)),
         );
-      if (!isOfLinks || change.messages.length + created.length + removed.length > 0) onRepair();
+      if (!isOfLinks || !isNoChange(change) || created.length + removed.length > 0) onRepair();
       door.put(plan, state, { steps, links, meanwhile }, (outcomes) => this.#keeper.conclude(outcomes));
       for (const index of stale) {
         const device = gone.find(({ link }) => link.index === index);
@@ -225,10 +228,9 @@ export class Reconciler {
   }
 }
 
-function readGeneration(netfilter: NetlinkSocket): number {
-  const [answer] = netfilter.request(nftablesRequest(NFT_MSG_GETGEN, 0), 'GETGEN');
-  const message = answer && parseNftablesMessage(answer);
-  return generationSchema.parse(message?.attributes ?? new Uint8Array()).id;
+/** Whether others may have changed elements of the configuration's sets. */
+function isAboutShared(foreign: ForeignChange | undefined): boolean {
+  return foreign !== undefined && (foreign.lost || foreign.tables.has(SHARED_TABLE));
 }
 
 /** Both together. */

@@ -17,6 +17,7 @@ import { encodeSegment } from '../nftables/transaction.js';
 import { type Blueprint, SHARED_TABLE } from '../program/blueprint.js';
 import { planChange, sharedSegment } from '../program/change.js';
 import type { Contents } from '../program/contents.js';
+import { setsApart, withoutElements } from '../program/held.js';
 import { referenceChain } from '../program/inventory.js';
 import { Committer } from './committer.js';
 import { readContents } from './shared-state.js';
@@ -53,9 +54,10 @@ export class Reference {
     let scratch: Scratch | undefined;
     try {
       scratch = new Scratch(this.#kernel);
-      const shared = sharedSegment(planChange(undefined, blueprint).messages, links);
+      // Of elements that may be a million the digests and the kernel's own words are enough.
+      const shared = sharedSegment(planChange(undefined, withoutElements(blueprint)).messages, links);
       new Committer(scratch.netfilter).transact([shared, encodeSegment(baseRules(blueprint))]);
-      return readContents(scratch.netfilter);
+      return readContents(scratch.netfilter, setsApart(blueprint));
     } catch (error) {
       if (error instanceof TapwallError || (error instanceof Error && 'syscall' in error)) return undefined;
       throw error;

@@ -4,6 +4,7 @@ import type { Kernel } from '../kernel/kernel.js';
 import type { Link } from '../links/link.js';
 import { findLink } from '../links/query.js';
 import { NO_ADMISSION } from '../program/admission.js';
+import { withoutElements } from '../program/held.js';
 import { Committer } from './committer.js';
 import { newDevice } from './device.js';
 import { Door } from './door.js';
@@ -44,7 +45,8 @@ export class Rehearsal {
       this.#scratch = new Scratch(kernel);
       addStandIn(this.#scratch.route, DEVICE.name, DEVICE.index);
       // One name stands for thousands, which would take the kernel a while.
-      this.#play(this.#scratch, { ...plan, names: new Set([DEVICE.name]) });
+      const blueprint = withoutElements(plan.blueprint);
+      this.#play(this.#scratch, { ...plan, blueprint, names: new Set([DEVICE.name]) });
     } catch (error) {
       // Only time is lost: without the right to make namespaces, say.
       if (!(error instanceof TapwallError) && !isSystemError(error)) throw error;

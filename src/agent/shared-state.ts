@@ -14,10 +14,13 @@ import {
 } from '../nftables/constants.js';
 import { readElementValues, type SetElement } from '../nftables/element.js';
 import { dumpRequest } from '../nftables/message.js';
+import { readPackedElements } from '../nftables/packed-dump.js';
+import type { PackedElements } from '../nftables/packed-elements.js';
 import { parseRuleset, type Ruleset } from '../nftables/ruleset.js';
 import type { Table } from '../nftables/table.js';
 import { SHARED_TABLE } from '../program/blueprint.js';
 import { type Contents, contentsOf, isFixed } from '../program/contents.js';
+import { HELD_SET, readDigests } from '../program/held.js';
 import { type Inventory, takeInventory } from '../program/inventory.js';
 import type { Member } from '../program/member.js';
 
@@ -31,7 +34,19 @@ export interface SharedState {
   members: Map<number, Member[]>;
   /** The counters of each device, by interface index. */
   counted: Map<number, Member[]>;
+  /** What the sets of the configuration are said to hold, by name. */
+  digests: Map<string, string>;
 }
+
+/** What to read of the shared table. */
+export interface Reading {
+  /** Whether what the policies have put into sets is read, and all rules. */
+  deep?: boolean;
+  /** Sets whose elements are not part of that: they are told of by digests, and compared by themselves. */
+  apart?: ReadonlySet<string>;
+}
+
+const NONE_APART: ReadonlySet<string> = new Set();
 
 /** Where packets themselves put elements, one per device: what was admitted, and what was dropped for each reason. */
 const COUNTERS = /^(?:ingress|egress)\.(?:admitted|dropped\..+)$/;
@@ -44,7 +59,7 @@ export function isCounter(set: string): boolean {
 
 /** Whether devices are members of a set. Names of the user's sets have no dot. */
 export function hasMembers(set: string): boolean {
-  return set.includes('.') && !isCounter(set) && !POLICY_MAPS.test(set);
+  return set.includes('.') && !isCounter(set) && !POLICY_MAPS.test(set) && set !== HELD_SET;
 }
 
 /** NFTA_DATA_VALUE of enum nft_data_attributes. */
@@ -74,11 +89,20 @@ export function indexOfKey(key: Uint8Array): number | undefined {
   return key.length < 4 ? undefined : viewOf(key).getUint32(0, HOST_LITTLE_ENDIAN);
 }
 
-/**
- * Reads the shared table; undefined when there is none.
- * @param deep also reads what the policies have put into sets, and all rules.
- */
-export function readShared(netfilter: NetlinkSocket, { deep = false } = {}): SharedState | undefined {
+/** The elements of a set of the configuration; undefined for what is none of tapwall's doing. */
+export function readHeld(
+  netfilter: NetlinkSocket,
+  set: string,
+  form: PackedElements,
+): PackedElements | undefined {
+  return readPackedElements(dumpSet(netfilter, set), form);
+}
+
+/** Reads the shared table; undefined when there is none. */
+export function readShared(
+  netfilter: NetlinkSocket,
+  { deep = false, apart = NONE_APART }: Reading = {},
+): SharedState | undefined {
   const tables = netfilter.dump(dumpRequest(NFT_MSG_GETTABLE), 'the dump of the tables');
   const table = parseRuleset(tables).tables.find(({ name }) => name === SHARED_TABLE);
   if (!table) return undefined;
@@ -90,8 +114,18 @@ export function readShared(netfilter: NetlinkSocket, { deep = false } = {}): Sha
   ]);
   const inventory = takeInventory(ruleset);
   if (!inventory) return undefined;
-  const contents = deep ? contentsOf(ofShared(netfilter, ruleset)) : undefined;
-  const state: SharedState = { table, inventory, contents, members: new Map(), counted: new Map() };
+  const contents = deep ? contentsOf(ofShared(netfilter, ruleset, apart)) : undefined;
+  const digests = inventory.sets.has(HELD_SET)
+    ? readDigests(readElementValues(HELD_SET, dumpSet(netfilter, HELD_SET)))
+    : new Map<string, string>();
+  const state: SharedState = {
+    table,
+    inventory,
+    contents,
+    members: new Map(),
+    counted: new Map(),
+    digests,
+  };
   for (const set of inventory.sets.keys()) {
     if (!hasMembers(set) && !isCounter(set)) continue;
     const byDevice = isCounter(set) ? state.counted : state.members;
@@ -101,17 +135,19 @@ export function readShared(netfilter: NetlinkSocket, { deep = false } = {}): Sha
 }
 
 /** The shared table alone, with the elements that are policies' own and not devices'. */
-function ofShared(netfilter: NetlinkSocket, ruleset: Ruleset): Ruleset {
+function ofShared(netfilter: NetlinkSocket, ruleset: Ruleset, apart: ReadonlySet<string>): Ruleset {
   const own = <T extends { table: string }>(objects: T[]) =>
     objects.filter(({ table }) => table === SHARED_TABLE);
   const sets = own(ruleset.sets);
-  const fixed = sets.filter((set) => isFixed(set) && !hasMembers(set.name) && !isCounter(set.name));
+  const fixed = sets.filter(
+    (set) => isFixed(set) && !hasMembers(set.name) && !isCounter(set.name) && !apart.has(set.name),
+  );
   const { elements } = parseRuleset(fixed.flatMap(({ name }) => dumpSet(netfilter, name)));
   return { ...ruleset, chains: own(ruleset.chains), rules: own(ruleset.rules), sets, elements };
 }
 
 /** Reads the contents of a shared table, as {@link readShared} does. */
-export function readContents(netfilter: NetlinkSocket): Contents {
+export function readContents(netfilter: NetlinkSocket, apart: ReadonlySet<string>): Contents {
   return contentsOf(
     ofShared(
       netfilter,
@@ -120,6 +156,7 @@ export function readContents(netfilter: NetlinkSocket): Contents {
         ...netfilter.dump(dumpRequest(NFT_MSG_GETSET, ofTable), 'the dump of the sets'),
         ...netfilter.dump(dumpRequest(NFT_MSG_GETRULE, ofTable), 'the dump of the rules'),
       ]),
+      apart,
     ),
   );
 }

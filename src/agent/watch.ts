@@ -40,6 +40,8 @@ export class Watch {
   readonly #ownPort: number;
   /** Tables of tapwall's in a transaction whose end has not been read. */
   #touched = new Set<string>();
+  /** Whether something may have been changed while nothing was told. */
+  #isLost = false;
 
   /** @param ownPort what this port commits is none of its business. */
   constructor(kernel: Kernel, namespace: NamespaceHandle | undefined, ownPort: number) {
@@ -55,7 +57,8 @@ export class Watch {
 
   /** Reads all that is queued. @returns undefined when nothing of tapwall's was touched. */
   drain(): ForeignChange | undefined {
-    const change: ForeignChange = { by: [], tables: new Set(), lost: false };
+    const change: ForeignChange = { by: [], tables: new Set(), lost: this.#isLost };
+    this.#isLost = false;
     for (;;) {
       const messages = this.#next();
       if (messages === undefined) break;
@@ -67,6 +70,30 @@ export class Watch {
       }
     }
     return change.lost || change.tables.size > 0 ? change : undefined;
+  }
+
+  /**
+   * Does something while the kernel tells nothing, not even of what others do.
+   * @param isUndisturbed whether nobody else has changed anything since before it was begun; `isDone` is false when it
+   *   came to nothing.
+   */
+  deafTo(work: () => void, isUndisturbed: (isDone: boolean) => boolean): void {
+    const wasLost = this.#isLost;
+    let isDone = false;
+    this.socket.listen(false);
+    this.#isLost = true;
+    try {
+      work();
+      isDone = true;
+    } finally {
+      this.socket.listen(true);
+      if (isUndisturbed(isDone)) this.#isLost = wasLost;
+    }
+  }
+
+  /** Whether `drain` has something to tell of that the socket does not. */
+  get isLost(): boolean {
+    return this.#isLost;
   }
 
   close(): void {

@@ -1,4 +1,5 @@
 import type { Problem, SourceLocation } from '../error.js';
+import type { PackedElements } from '../nftables/packed-elements.js';
 
 /**
  * What a configuration file says, checked and with its defaults filled in. Plain data throughout, so that it
@@ -71,7 +72,9 @@ export interface NamedSet {
   name: string;
   /** As nft writes it: `ipv4_addr`, `ipv4_addr . inet_service`. */
   type: string;
-  /** As nft writes them: `192.168.2.1`, `10.0.0.0/8`, `192.0.2.1 . 53`. */
+  /** The elements as bytes; undefined where one of them says something to nft alone: then it reads them all. */
+  packed: PackedElements | undefined;
+  /** What nft reads, as it writes them: `ssh`, `10.0.0.0/8 . 53`. Empty where there are `packed` ones. */
   elements: readonly string[];
   flags: readonly SetFlag[];
   /** As nft writes it: `10m`. */

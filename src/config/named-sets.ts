@@ -1,10 +1,12 @@
+import { countElements } from '../nftables/packed-elements.js';
 import { RAW_PAYLOAD_BASES } from '../policy/chain-text.js';
 import { NFT_KEYWORDS } from '../policy/keyword.js';
 import type { NamedSet, SetFlag } from './configuration.js';
+import { ElementReader } from './element-reader.js';
 import type { Findings } from './findings.js';
 import { checkPart } from './issue.js';
 import { namedSetSchema } from './schema.js';
-import { readElement, readSetType, type SetType } from './set-element.js';
+import { type ElementFlaw, readElement, readSetType, type SetType } from './set-element.js';
 import { quote } from './suggest.js';
 import { describe, type Located, type LocatedEntry } from './yaml.js';
 
@@ -50,8 +52,9 @@ function readNamedSet(name: string, { key, value }: LocatedEntry, findings: Find
     return undefined;
   }
   const list = value.entries.get('elements')?.value;
-  const elements = readElements(list?.kind === 'list' ? list.items : [], type, findings);
   const flags = new Set<SetFlag>(fields.flags);
+  const items = list?.kind === 'list' ? list.items : [];
+  const elements = readElements(items, type, isForNft(type, flags), findings);
   if (elements.haveInterval) flags.add('interval');
   if (fields.timeout !== undefined) flags.add('timeout');
   const flagsSpan = (value.entries.get('flags') ?? value.entries.get('timeout') ?? { key }).key;
@@ -60,16 +63,19 @@ function readNamedSet(name: string, { key, value }: LocatedEntry, findings: Find
       findings.refuse(flagsSpan, `no set can be both ${quote(one)} and ${quote(other)}`);
     }
   }
+  const packed = elements.reader?.finish(flags.has('interval'));
+  const count = packed ? countElements(packed) : elements.texts.length;
   const { size } = fields;
-  if (size !== undefined && size < elements.texts.length) {
+  if (size !== undefined && size < count) {
     findings.refuse(
       value.entries.get('size')?.value.span ?? key,
-      `the set has ${elements.texts.length} elements, more than its size`,
+      `the set has ${count} elements, more than its size`,
     );
   }
   return {
     name,
     type: type.text,
+    packed,
     elements: elements.texts,
     flags: [...flags],
     ...(fields.timeout !== undefined && { timeout: fields.timeout }),
@@ -85,26 +91,58 @@ const EXCLUDING_FLAGS: readonly (readonly [SetFlag, SetFlag])[] = [
   ['constant', 'timeout'],
 ];
 
+/**
+ * Whether nft has to read the elements whatever they are: the kernel keeps intervals of several parts in another form, and
+ * what is constant takes no elements behind the rules that use it.
+ */
+function isForNft({ parts }: SetType, flags: ReadonlySet<SetFlag>): boolean {
+  return flags.has('constant') || (flags.has('interval') && parts.length > 1);
+}
+
 interface Elements {
+  /** Has read them all; undefined where nft has to. */
+  reader: ElementReader | undefined;
   texts: string[];
   locations: NamedSet['elementLocations'][number][];
   haveInterval: boolean;
 }
 
 /** A loop of its own, without the schema library: there may be a hundred thousand. */
-function readElements(items: readonly Located[], type: SetType, findings: Findings): Elements {
-  const elements: Elements = { texts: [], locations: [], haveInterval: false };
+function readElements(
+  items: readonly Located[],
+  type: SetType,
+  forNft: boolean,
+  findings: Findings,
+): Elements {
+  const reader = new ElementReader(type, items.length);
+  let hasOther = false;
   for (const item of items) {
     const written = writtenText(item, findings);
     if (written === undefined) {
       findings.refuse(item.span, `expected text or a whole number, got ${describe(item)}`);
       continue;
     }
-    const element = readElement(written, type);
-    if ('flaw' in element) {
-      findings.refuse(item.span, element.flaw, element.hint);
-      continue;
-    }
+    const text = Buffer.from(written.trim());
+    const outcome = reader.read(text, 0, text.length);
+    if (outcome === 'read') continue;
+    const element = outcome === 'backwards' ? backwards(written) : readElement(written, type);
+    if ('flaw' in element) findings.refuse(item.span, element.flaw, element.hint);
+    else hasOther = true;
+  }
+  if (forNft || hasOther) return elementsForNft(items, type, findings);
+  return { reader, texts: [], locations: [], haveInterval: reader.haveInterval };
+}
+
+function backwards(written: string): ElementFlaw {
+  return { flaw: `the range ${quote(written.trim())} ends before it begins` };
+}
+
+/** One says something to nft alone, so nft reads them all: those that are right, for others were told of. */
+function elementsForNft(items: readonly Located[], type: SetType, findings: Findings): Elements {
+  const elements: Elements = { reader: undefined, texts: [], locations: [], haveInterval: false };
+  for (const item of items) {
+    const element = readElement(writtenText(item, findings) ?? '', type);
+    if ('flaw' in element) continue;
     elements.texts.push(element.text);
     elements.locations.push(findings.source.location(item.span.start));
     elements.haveInterval ||= element.isInterval;

@@ -1,6 +1,16 @@
 import { tokenize } from '../policy/lexer.js';
 import { isAddress } from './address.js';
 import { nearest, quote } from './suggest.js';
+import {
+  numberReader,
+  readIp4,
+  readIp6,
+  readMac,
+  type ValueReader,
+  writeAddress,
+  writeMac,
+  writeNumber,
+} from './value-bytes.js';
 
 export interface ElementFlaw {
   flaw: string;
@@ -8,7 +18,9 @@ export interface ElementFlaw {
 }
 
 /** A data type of nft that a set of the configuration can have, or be put together from. */
-interface DataType {
+export interface DataType {
+  /** Of a value, as the kernel compares it. */
+  bytes: number;
   /** In a key of several parts each begins at a multiple of four bytes. */
   paddedBytes: number;
   /** In words that fit after "is not". */
@@ -17,6 +29,12 @@ interface DataType {
   isValue: (text: string) => boolean;
   /** The longest prefix, `10.0.0.0/8`; undefined where nft knows none. */
   prefixBits?: number;
+  /** Reads a single value in the forms that mean the same to everybody, into network order. */
+  read: ValueReader;
+  /** The reverse. */
+  write: (value: Uint8Array) => string;
+  /** Whether nft keeps it in the host's order, but for intervals, which it needs in an order that bytes have. */
+  isHostOrder?: boolean;
 }
 
 const MAC = /^[0-9a-f]{1,2}(?::[0-9a-f]{1,2}){5}$/i;
@@ -26,21 +44,56 @@ const SYMBOL = /^[A-Za-z][A-Za-z0-9_.+-]*$/;
 const DATA_TYPES: ReadonlyMap<string, DataType> = new Map<string, DataType>([
   [
     'ipv4_addr',
-    { paddedBytes: 4, meaning: 'an IPv4 address', isValue: (text) => isAddress(text, 4), prefixBits: 32 },
+    {
+      bytes: 4,
+      paddedBytes: 4,
+      meaning: 'an IPv4 address',
+      isValue: (text) => isAddress(text, 4),
+      prefixBits: 32,
+      read: readIp4,
+      write: writeAddress,
+    },
   ],
   [
     'ipv6_addr',
-    { paddedBytes: 16, meaning: 'an IPv6 address', isValue: (text) => isAddress(text, 6), prefixBits: 128 },
+    {
+      bytes: 16,
+      paddedBytes: 16,
+      meaning: 'an IPv6 address',
+      isValue: (text) => isAddress(text, 6),
+      prefixBits: 128,
+      read: readIp6,
+      write: writeAddress,
+    },
   ],
   [
     'ether_addr',
-    { paddedBytes: 8, meaning: 'a MAC address', isValue: (text) => MAC.test(text), prefixBits: 48 },
+    {
+      bytes: 6,
+      paddedBytes: 8,
+      meaning: 'a MAC address',
+      isValue: (text) => MAC.test(text),
+      prefixBits: 48,
+      read: readMac,
+      write: writeMac,
+    },
   ],
-  ['inet_service', { paddedBytes: 4, meaning: 'a port', isValue: numberOrSymbol(16) }],
-  ['inet_proto', { paddedBytes: 4, meaning: 'a protocol', isValue: numberOrSymbol(8) }],
-  ['ether_type', { paddedBytes: 4, meaning: 'an ethertype', isValue: numberOrSymbol(16) }],
-  ['mark', { paddedBytes: 4, meaning: 'a mark', isValue: numberOrSymbol(32) }],
+  ['inet_service', numberType(2, 'a port')],
+  ['inet_proto', numberType(1, 'a protocol')],
+  ['ether_type', numberType(2, 'an ethertype')],
+  ['mark', { ...numberType(4, 'a mark'), isHostOrder: true }],
 ]);
+
+function numberType(bytes: 1 | 2 | 4, meaning: string): DataType {
+  return {
+    bytes,
+    paddedBytes: 4,
+    meaning,
+    isValue: numberOrSymbol(8 * bytes),
+    read: numberReader(bytes),
+    write: writeNumber,
+  };
+}
 
 /** NFT_DATA_VALUE_MAXLEN: what the kernel compares at once. */
 const LONGEST_KEY = 64;
@@ -50,6 +103,8 @@ export interface SetType {
   /** As nft writes it. */
   text: string;
   parts: readonly DataType[];
+  /** Bytes of an element's key. */
+  keyLength: number;
 }
 
 /** Reads `ipv4_addr` or `ipv4_addr . inet_service`. */
@@ -74,7 +129,8 @@ export function readSetType(written: string): SetType | ElementFlaw {
   const bytes = parts.reduce((sum, { paddedBytes }) => sum + paddedBytes, 0);
   if (bytes > LONGEST_KEY)
     return { flaw: `an element of this type has ${bytes} bytes, ${LONGEST_KEY} is the most` };
-  return { text: names.join(' . '), parts };
+  const [only, ...more] = parts;
+  return { text: names.join(' . '), parts, keyLength: only && more.length === 0 ? only.bytes : bytes };
 }
 
 /** Words and what joins them, but no blank but around ` . `: nothing that could end the braces around the elements. */

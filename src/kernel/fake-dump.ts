@@ -10,7 +10,7 @@ import { generationSchema } from '../nftables/generation.js';
 import { generalHeader, messageType, parseNftablesMessage } from '../nftables/message.js';
 import { objectSchema } from '../nftables/object.js';
 import { type Rule, ruleSchema } from '../nftables/rule.js';
-import { setSchema } from '../nftables/set.js';
+import { type SetDefinition, setSchema } from '../nftables/set.js';
 import { tableSchema } from '../nftables/table.js';
 import { type Answer, Refusal } from './fake-answer.js';
 import { usesOfChain } from './fake-reference.js';
@@ -60,6 +60,12 @@ function inMessages(elements: Iterable<SetElement>): SetElement[][] {
     lists.at(-1)?.push(element);
   }
   return lists;
+}
+
+/** Of intervals the kernel tells half of what they take (nft_rbtree_usize()), unless they have several parts. */
+function countOf({ flags = 0 }: SetDefinition, elements: number): number {
+  const halves = (flags & nft.NFT_SET_INTERVAL) !== 0 && (flags & nft.NFT_SET_CONCAT) === 0;
+  return halves ? Math.floor(elements / 2) : elements;
 }
 
 /** Answers the GET requests of nf_tables from the tables of one moment. */
@@ -179,7 +185,11 @@ export class Dump {
     if (table !== undefined && family !== 0) this.#named(family, table);
     return this.#inFamily(family, table).flatMap((state) =>
       [...state.sets.values()].map(({ set, elements }) =>
-        this.#encode(nft.NFT_MSG_NEWSET, state.family, setSchema.encode({ ...set, count: elements.size })),
+        this.#encode(
+          nft.NFT_MSG_NEWSET,
+          state.family,
+          setSchema.encode({ ...set, count: countOf(set, elements.size) }),
+        ),
       ),
     );
   }

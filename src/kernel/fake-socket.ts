@@ -18,6 +18,7 @@ export interface Subsystem {
 export class FakeSocket implements Transport {
   readonly portId: number;
   readonly #subsystem: Subsystem;
+  readonly #onListen: (socket: FakeSocket, on: boolean) => void;
   readonly #onClose: (socket: FakeSocket) => void;
   #events: Uint8Array[] = [];
   /** Events were lost, and the reader has not been told. */
@@ -26,9 +27,17 @@ export class FakeSocket implements Transport {
   #congested = false;
   #open = true;
 
-  constructor(portId: number, subsystem: Subsystem, onClose: (socket: FakeSocket) => void) {
+  constructor(
+    portId: number,
+    subsystem: Subsystem,
+    {
+      onListen,
+      onClose,
+    }: { onListen(socket: FakeSocket, on: boolean): void; onClose(socket: FakeSocket): void },
+  ) {
     this.portId = portId;
     this.#subsystem = subsystem;
+    this.#onListen = onListen;
     this.#onClose = onClose;
   }
 
@@ -76,6 +85,11 @@ export class FakeSocket implements Transport {
     if (this.#events.length === 0) this.#congested = false;
     if (overrun) throw systemError('ENOBUFS', 'recvmsg', 'No buffer space available');
     return datagram;
+  }
+
+  listen(on: boolean): void {
+    this.#check('setsockopt');
+    this.#onListen(this, on);
   }
 
   close(): void {

@@ -298,17 +298,23 @@ export class FakeKernel implements Kernel {
     if (!subsystem) {
       throw new TapwallError('NOT_SUPPORTED', `the fake kernel does not speak netlink protocol ${protocol}`);
     }
-    const socket = new FakeSocket(this.#nextPort++, subsystem, (closed) => {
-      listeners.delete(closed);
-      if (protocol !== NETLINK_NETFILTER) return;
-      nftables.listeners.delete(closed);
-      nftables.release(closed.portId);
-    });
+    const onListen = (listener: FakeSocket, on: boolean) => {
+      if (protocol === NETLINK_ROUTE && groups.includes(RTNLGRP_LINK)) {
+        if (on) listeners.set(listener, { filtered: filter !== undefined });
+        else listeners.delete(listener);
+      }
+      if (protocol === NETLINK_NETFILTER && groups.includes(NFNLGRP_NFTABLES)) {
+        if (on) nftables.listeners.add(listener);
+        else nftables.listeners.delete(listener);
+      }
+    };
+    const onClose = (closed: FakeSocket) => {
+      onListen(closed, false);
+      if (protocol === NETLINK_NETFILTER) nftables.release(closed.portId);
+    };
+    const socket = new FakeSocket(this.#nextPort++, subsystem, { onListen, onClose });
     this.#sockets.add(socket);
-    if (protocol === NETLINK_ROUTE && groups.includes(RTNLGRP_LINK)) {
-      listeners.set(socket, { filtered: filter !== undefined });
-    }
-    if (protocol === NETLINK_NETFILTER && groups.includes(NFNLGRP_NFTABLES)) nftables.listeners.add(socket);
+    socket.listen(true);
     return new NetlinkSocket(socket);
   }
 

@@ -40,6 +40,8 @@ export interface NativeSocket {
   dump(request: Uint8Array, timeoutMs: number): Uint8Array;
   /** One datagram that is queued, or undefined if there is none. ENOBUFS is thrown: events were lost. */
   receive(): Uint8Array | undefined;
+  /** Joins the groups that the socket was opened for (NETLINK_ADD_MEMBERSHIP), or leaves them. It begins in them. */
+  listen(on: boolean): void;
   /** Closes the descriptor; a second call does nothing. Any other call afterwards throws EBADF. */
   close(): void;
 }

@@ -14,6 +14,8 @@ export interface Transport {
   confirm(request: Uint8Array): Uint8Array | undefined;
   dump(request: Uint8Array, timeoutMs: number): Uint8Array;
   receive(): Uint8Array | undefined;
+  /** Joins the groups that the socket was opened for, or leaves them; what is queued stays. */
+  listen(on: boolean): void;
   close(): void;
 }
 
@@ -122,6 +124,18 @@ export class NetlinkSocket {
       return datagram && parseMessages(datagram);
     } catch (error) {
       throw systemCallError('receive', error);
+    }
+  }
+
+  /**
+   * Joins the groups that the socket was opened for, or leaves them; what is queued stays.
+   * @throws KernelError
+   */
+  listen(on: boolean): void {
+    try {
+      this.transport.listen(on);
+    } catch (error) {
+      throw systemCallError('listening to what others change', error);
     }
   }
 

@@ -122,6 +122,8 @@ export const NFTA_SET_COUNT = 20;
 
 /** A set of one rule, without a name of its own. */
 export const NFT_SET_ANONYMOUS = 0x1;
+export const NFT_SET_INTERVAL = 0x4;
+export const NFT_SET_CONCAT = 0x80;
 
 export const NFTA_SET_ELEM_LIST_TABLE = 1;
 export const NFTA_SET_ELEM_LIST_SET = 2;

@@ -7,6 +7,8 @@ import type {
   PolicyText,
 } from '../config/configuration.js';
 import { SourceError } from '../error.js';
+import { countElements } from '../nftables/packed-elements.js';
+import { HELD_SET } from '../program/held.js';
 import { checkChainText } from './chain-text.js';
 import { type FactKind, factSets, type PrefixLengths } from './fact.js';
 import { type Direction, guardChains, guardFacts, guardRules, isGuarding } from './guard.js';
@@ -82,11 +84,33 @@ export function renderShared(input: SharedInput): SharedSource {
   return new Renderer(input).render();
 }
 
+/**
+ * From how many elements on a set gets a size. Without one the kernel's hash table grows while it is filled, in the
+ * background: on a busy machine it doesn't keep up, and a million addresses took 4 to 17 s instead of 1.
+ */
+const MANY_ELEMENTS = 1 << 16;
+
+/** The size for a set that has none; undefined where the kernel needs none, or the elements come and go. */
+export function capacityOf({
+  packed,
+  flags,
+  size,
+}: Pick<NamedSet, 'packed' | 'flags' | 'size'>): number | undefined {
+  if (size !== undefined) return size;
+  if (!packed || packed.isInterval || flags.includes('dynamic') || flags.includes('timeout'))
+    return undefined;
+  const count = countElements(packed);
+  // A power of two, so that the set needn't be made anew for a few elements more.
+  return count < MANY_ELEMENTS ? undefined : 2 ** Math.ceil(Math.log2(count));
+}
+
 const DIRECTIONS: readonly Direction[] = ['ingress', 'egress'];
 
 /** What the kernel is told of a device's index on each hook: on the other it has none. */
 const INDEX = { ingress: 'iif', egress: 'oif' } as const;
 const WORDS = { ingress: 'to the VM', egress: 'from the VM' } as const;
+
+const HELD_COMMENT = 'an element for each set of the configuration, with a digest of what that holds';
 
 const TABLE_COMMENT =
   'tapwall: the filters of VMs on macvtap devices. ingress: to the VM, egress: from the VM';
@@ -137,6 +161,9 @@ class Renderer {
   render(): SharedSource {
     this.#text.add('table netdev tapwall {', `\tcomment "${TABLE_COMMENT}"`);
     for (const set of this.#input.sets) this.#namedSet(set);
+    if (this.#input.sets.length > 0) {
+      this.#text.add(`\tset ${HELD_SET} {`, '\t\ttype mark', `\t\tcomment "${HELD_COMMENT}"`, '\t}');
+    }
     this.#factSets();
     this.#text.add(
       `\tmap ${DEVICE_POLICY} {`,
@@ -185,14 +212,17 @@ class Renderer {
     return this.#input.policies.map(({ policy }) => ({ policy, plan: planOf(policy, direction) }));
   }
 
-  #namedSet({ name, type, elements, elementLocations, flags, timeout, size, location }: NamedSet): void {
+  /** Elements that are packed are the blueprint's: libnftables would take seconds for what it need not know. */
+  #namedSet(set: NamedSet): void {
+    const { name, type, elements, elementLocations, flags, timeout, location } = set;
     this.#text.addFrom(location, `\tset ${name} {`);
     this.#text.addFrom(location, `\t\ttype ${type}`);
     if (flags.length > 0) this.#text.addFrom(location, `\t\tflags ${flags.join(', ')}`);
     // Prefixes that lie in each other would be refused, and their order in a file means nothing.
     if (flags.includes('interval')) this.#text.add('\t\tauto-merge');
     if (timeout !== undefined) this.#text.addFrom(location, `\t\ttimeout ${timeout}`);
-    if (size !== undefined) this.#text.addFrom(location, `\t\tsize ${size}`);
+    const capacity = capacityOf(set);
+    if (capacity !== undefined) this.#text.addFrom(location, `\t\tsize ${capacity}`);
     this.#text.add(`\t\tcomment "set ${name} of the configuration"`);
     if (elements.length > 0) {
       this.#text.add('\t\telements = {');

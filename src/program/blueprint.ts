@@ -18,6 +18,7 @@ import { type SetDefinition, setSchema } from '../nftables/set.js';
 import { encodeUserdata, readUserdata } from '../nftables/userdata.js';
 import { type Compilation, MarkerConflict } from './build.js';
 import { elementMessages } from './elements.js';
+import type { HeldElements } from './held.js';
 import { digestOf, firstDifference, linksIn } from './message.js';
 import { MessageBuilder } from './message-builder.js';
 import type { ProgramMessage } from './program.js';
@@ -58,6 +59,8 @@ export interface BlueprintSet {
   digest: string;
   create: ProgramMessage;
   elements: ProgramMessage[];
+  /** What the configuration puts there that is not among `elements`. */
+  held?: HeldElements;
 }
 
 /** What every base chain of one direction is made like. */

@@ -14,9 +14,20 @@ import {
   NFTA_TABLE_NAME,
   NFTA_TABLE_USERDATA,
 } from '../nftables/constants.js';
+import type { ElementDifference } from '../nftables/packed-elements.js';
 import type { Segment } from '../nftables/transaction.js';
 import { fill } from './attach.js';
-import { type Blueprint, SHARED_TABLE } from './blueprint.js';
+import { type Blueprint, type BlueprintSet, SHARED_TABLE } from './blueprint.js';
+import {
+  digestSegment,
+  digestsOf,
+  editSegments,
+  fillSegment,
+  HELD_SET,
+  type HeldState,
+  NOTHING_HELD,
+  planElements,
+} from './held.js';
 import { type Inventory, inventoryOf, NO_RULES } from './inventory.js';
 import { layOut } from './layout.js';
 import { ownTable } from './ownership.js';
@@ -27,6 +38,8 @@ import type { TemplateAttribute } from './template.js';
 /** What turns the shared table into what it should be, less hooks and devices. */
 export interface Change {
   messages: ProgramMessage[];
+  /** Behind those: the elements of the configuration's sets. */
+  elements: Segment[];
   /** Sets that go, or are made anew: they lose the elements of devices. */
   emptied: string[];
   /**
@@ -74,18 +87,30 @@ export function deleteBase(chain: string): ProgramMessage[] {
  * in its sets, stay. What differs is emptied and filled again in the same transaction, so that no frame meets half of it.
  * @param installed undefined when the kernel has no such table.
  * @param ownership whose a table is to be that is made.
+ * @param held what is known of the elements of the configuration's sets.
  */
 export function planChange(
   installed: Objects | undefined,
   blueprint: Blueprint,
   ownership: Ownership = 'none',
+  held: HeldState = NOTHING_HELD,
 ): Change {
   const wanted = inventoryOf(blueprint);
   const before = installed ?? { sets: new Map(), chains: new Map() };
+  const edits = new Map<BlueprintSet, ElementDifference>();
+  const refilled = new Set<string>();
+  for (const set of blueprint.sets) {
+    if (before.sets.get(set.name) !== set.digest) continue;
+    const edit = planElements(set, held);
+    if (edit === 'anew') refilled.add(set.name);
+    else if (edit) edits.set(set, edit);
+  }
   const sets = blueprint.sets.filter(
-    ({ name, digest }) => !before.sets.has(name) || before.sets.get(name) !== digest,
+    ({ name, digest }) => before.sets.get(name) !== digest || refilled.has(name),
   );
-  const lostSets = [...before.sets.keys()].filter((name) => wanted.sets.get(name) !== before.sets.get(name));
+  const lostSets = [...before.sets.keys()].filter(
+    (name) => wanted.sets.get(name) !== before.sets.get(name) || refilled.has(name),
+  );
   const differing = new Set([...lostSets, ...sets.map(({ name }) => name)]);
   // The rules that use a set stand in the way of making it anew.
   const chains = blueprint.chains.filter(
@@ -98,11 +123,11 @@ export function planChange(
   const goneChains = [...before.chains.keys()].filter(
     (name) => !wanted.chains.has(name) && !strangeChains.includes(name),
   );
-  const refilled = chains.filter(({ name }) => before.chains.has(name));
+  const rewritten = chains.filter(({ name }) => before.chains.has(name));
   const messages: ProgramMessage[] = [];
   if (!installed) messages.push(newTable(blueprint.userdata, ownership));
   messages.push(
-    ...[...strangeChains, ...goneChains, ...refilled.map(({ name }) => name)].map(deleteRules),
+    ...[...strangeChains, ...goneChains, ...rewritten.map(({ name }) => name)].map(deleteRules),
     ...strangeSets.map(emptySet),
     ...lostSets.map(deleteSet),
     ...goneChains.map(deleteChain),
@@ -114,7 +139,45 @@ export function planChange(
     ...chains.flatMap(({ rules }) => rules),
   );
   const afterwards = [...strangeChains.map(deleteChain), ...strangeSets.map(deleteSet)];
-  return { messages, emptied: [...differing], afterwards };
+  const elements = [
+    ...sets.flatMap(({ name, held: own }) => (own ? [fillSegment(name, own.packed)] : [])),
+    ...[...edits].flatMap(([set, difference]) => editsOf(set, held, difference)),
+    ...digestSegments(before, blueprint, held, differing),
+  ].filter(({ starts }) => starts.length > 0);
+  return { messages, elements, emptied: [...differing], afterwards };
+}
+
+function editsOf(set: BlueprintSet, { present }: HeldState, difference: ElementDifference): Segment[] {
+  const before = present.get(set.name);
+  return before && set.held ? editSegments(set, set.held.packed, before, difference) : [];
+}
+
+/** Tells anew what the sets hold, where that was another. */
+function digestSegments(
+  before: Objects,
+  blueprint: Blueprint,
+  { digests }: HeldState,
+  made: ReadonlySet<string>,
+): Segment[] {
+  const wanted = digestsOf(blueprint);
+  if (wanted.size === 0) return [];
+  const isMade = made.has(HELD_SET) || !before.sets.has(HELD_SET);
+  const isTold = wanted.size === digests.size && [...wanted].every(([set, one]) => digests.get(set) === one);
+  if (isTold && !isMade) return [];
+  return [...(isMade ? [] : [sharedSegment([emptySet(HELD_SET)])]), digestSegment(blueprint)];
+}
+
+/** All of a change but for what comes afterwards, in the order in which it has to be sent. */
+export function changeSegments(
+  { messages, elements }: Change,
+  links: ReadonlyMap<string, number> = NO_LINKS,
+): Segment[] {
+  return [...(messages.length > 0 ? [sharedSegment(messages, links)] : []), ...elements];
+}
+
+/** Whether there is nothing to be done before what comes afterwards. */
+export function isNoChange({ messages, elements }: Change): boolean {
+  return messages.length === 0 && elements.length === 0;
 }
 
 type Objects = Pick<Inventory, 'sets' | 'chains'>;

@@ -22,6 +22,8 @@ export interface Inventory {
   /** All but base chains and anonymous ones. */
   chains: Map<string, string | undefined>;
   bases: Map<string, InstalledBase>;
+  /** How many elements each set has, where the kernel tells it (6.17). */
+  counts: Map<string, number>;
 }
 
 /** Digest of a chain without rules, where there is no rule to keep one. */
@@ -47,10 +49,11 @@ export function takeInventory({ tables, chains, rules, sets }: Ruleset): Invento
   for (const rule of rules) {
     if (rule.table === SHARED_TABLE && !firstRules.has(rule.chain)) firstRules.set(rule.chain, rule);
   }
-  const inventory: Inventory = { sets: new Map(), chains: new Map(), bases: new Map() };
+  const inventory: Inventory = { sets: new Map(), chains: new Map(), bases: new Map(), counts: new Map() };
   for (const set of sets) {
     if (set.table !== SHARED_TABLE || isAnonymous(set.name)) continue;
     inventory.sets.set(set.name, readDigest(set.userdata));
+    if (set.count !== undefined) inventory.counts.set(set.name, set.count);
   }
   for (const chain of chains) {
     if (chain.table !== SHARED_TABLE || chain.name === undefined || isAnonymous(chain.name)) continue;

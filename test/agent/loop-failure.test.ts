@@ -119,6 +119,7 @@ function failing(errno: number): Kernel {
           confirm: fail,
           dump: fail,
           receive: fail,
+          listen: fail,
           close: () => socket.close(),
         };
         return new NetlinkSocket(transport);

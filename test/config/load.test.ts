@@ -52,6 +52,7 @@ describe('a configuration that is right', () => {
           {
             name: 'dns',
             type: 'ipv4_addr . inet_service',
+            packed: undefined,
             elements: ['192.168.2.1 . 53', '10.0.0.0/8 . 53'],
             flags: ['interval', 'timeout'],
             timeout: '1h',

@@ -1,43 +1,80 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { textOfElements } from '#src/config/element-text.js';
+import { countElements } from '#src/nftables/packed-elements.js';
 import { parse, refuses } from './support.js';
 
 const REST = 'policies: {}\nbindings: []\n';
 /** The set is in line 2, its content from column 6 on. */
 const withSet = (content: string) => `sets:\n  s: ${content}\n${REST}`;
 
+/** A set with its elements in words, and who reads them. */
 function read(content: string) {
-  const { elements, flags, type } = parse(withSet(content)).sets.get('s') ?? assert.fail('no set');
-  return { type, elements, flags };
+  const set = parse(withSet(content)).sets.get('s') ?? assert.fail('no set');
+  const { packed, elements, flags, type } = set;
+  if (!packed) return { type, elements, flags, reader: 'nft' };
+  assert.deepEqual([elements, set.elementLocations], [[], []]);
+  return { type, elements: textOfElements(packed, type), flags, reader: 'tapwall' };
 }
 
 describe('a set', () => {
-  test('has elements of its type', () => {
-    const cases: [type: string, elements: string[], flags?: string[]][] = [
-      ['ipv4_addr', ['192.168.2.1', '10.0.0.2']],
-      ['ipv4_addr', ['10.0.0.0/8'], ['interval']],
-      ['ipv4_addr', ['10.0.0.1-10.0.0.9'], ['interval']],
-      ['ipv6_addr', ['"2001:db8::1"', '"::1"']],
-      ['ipv6_addr', ['"2001:db8::/32"'], ['interval']],
-      ['ipv6_addr', ['"2001:db8::1-2001:db8::9"'], ['interval']],
+  test('has elements of its type, in order and apart', () => {
+    const cases: [type: string, elements: string[], same?: string[] | undefined, flags?: string[]][] = [
+      ['ipv4_addr', ['192.168.2.1', '10.0.0.2', '192.168.2.1'], ['10.0.0.2', '192.168.2.1']],
+      ['ipv4_addr', ['10.0.0.0/8'], ['10.0.0.0-10.255.255.255'], ['interval']],
+      ['ipv4_addr', ['10.0.0.7/31', '1.1.1.1/32'], ['1.1.1.1', '10.0.0.6-10.0.0.7'], ['interval']],
+      ['ipv4_addr', ['10.0.0.1-10.0.0.9'], undefined, ['interval']],
+      ['ipv4_addr', ['1.2.3.4/0'], ['0.0.0.0-255.255.255.255'], ['interval']],
+      [
+        'ipv4_addr',
+        ['9.0.0.0/8', '8.0.0.0/8', '10.0.0.1', '8.1.1.1'],
+        ['8.0.0.0-9.255.255.255', '10.0.0.1'],
+        ['interval'],
+      ],
+      ['ipv6_addr', ['"2001:db8::1"', '"::1"'], ['::1', '2001:db8::1']],
+      ['ipv6_addr', ['"2001:db8::/32"'], ['2001:db8::-2001:db8:ffff:ffff:ffff:ffff:ffff:ffff'], ['interval']],
+      ['ipv6_addr', ['"2001:db8::1-2001:db8::9"'], undefined, ['interval']],
       ['ether_addr', ['"52:54:00:aa:bb:cc"']],
-      ['ether_addr', ['"52:54:00:00:00:00-52:54:00:ff:ff:ff"'], ['interval']],
-      ['inet_service', ['53', 'ssh', 'http-alt']],
-      ['inet_service', ['1024-65535'], ['interval']],
-      ['inet_proto', ['tcp', 'ipv6-icmp', '17']],
-      ['ether_type', ['0x0800', 'arp', '34525']],
-      ['mark', ['0x10', '4294967295']],
-      ['mark', ['0x10-0x1f'], ['interval']],
-      ['ipv4_addr . inet_service', ['192.0.2.1 . 53', '192.0.2.1 . http-alt']],
-      ['ipv4_addr . inet_service', ['10.0.0.0/8 . 53', '192.0.2.1 . 1-9'], ['interval']],
-      ['ether_addr . ipv6_addr . inet_proto', ['"52:54:00:00:00:01 . fd00::7 . udp"']],
+      ['ether_addr', ['"2:4:0:A:b:cc"'], ['02:04:00:0a:0b:cc']],
+      ['ether_addr', ['"52:54:00:00:00:00-52:54:00:ff:ff:ff"'], undefined, ['interval']],
+      ['inet_service', ['53', '0x16'], ['22', '53']],
+      ['inet_service', ['1024-65535'], undefined, ['interval']],
+      ['inet_proto', ['17', '6'], ['6', '17']],
+      ['ether_type', ['0x0800', '34525'], ['2048', '34525']],
+      ['mark', ['0x10', '4294967295'], ['16', '4294967295']],
+      ['mark', ['0x10-0x1f'], ['16-31'], ['interval']],
+      ['ipv4_addr . inet_service', ['192.0.2.1 . 53']],
+      ['mark . ether_addr . mark', ['"1 . 52:54:00:00:00:01 . 258"'], ['1 . 52:54:00:00:00:01 . 258']],
     ];
-    for (const [type, elements, flags = []] of cases) {
-      const unquoted = elements.map((element) => element.replaceAll('"', ''));
+    for (const [type, elements, same, flags = []] of cases) {
       assert.deepEqual(read(`{ type: ${type}, elements: [${elements.join(', ')}] }`), {
         type,
-        elements: unquoted,
+        elements: same ?? elements.map((element) => element.replaceAll('"', '')),
         flags,
+        reader: 'tapwall',
+      });
+    }
+  });
+
+  test('is read by nft where an element says something to nft alone', () => {
+    const cases: [type: string, elements: string[], flags?: string[], own?: string][] = [
+      ['inet_service', ['53', 'ssh', 'http-alt']],
+      // Eight, to nft.
+      ['inet_service', ['010']],
+      ['inet_proto', ['tcp', 'ipv6-icmp', '17']],
+      ['ether_type', ['0x0800', 'arp', '34525']],
+      ['ipv4_addr . inet_service', ['192.0.2.1 . http-alt', '192.0.2.1 . 53']],
+      ['ipv4_addr . inet_service', ['10.0.0.0/8 . 53', '192.0.2.1 . 1-9'], ['interval']],
+      ['ether_addr . ipv6_addr . inet_proto', ['"52:54:00:00:00:01 . fd00::7 . udp"']],
+      ['ipv4_addr', ['192.0.2.1'], ['constant'], ', flags: [constant]'],
+      ['ipv4_addr . mark', ['192.0.2.1 . 1'], ['interval'], ', flags: [interval]'],
+    ];
+    for (const [type, elements, flags = [], own = ''] of cases) {
+      assert.deepEqual(read(`{ type: ${type}, elements: [${elements.join(', ')}]${own} }`), {
+        type,
+        elements: elements.map((element) => element.replaceAll('"', '')),
+        flags,
+        reader: 'nft',
       });
     }
   });
@@ -47,6 +84,7 @@ describe('a set', () => {
       type: 'ipv4_addr . inet_service',
       elements: ['192.0.2.1 . 53'],
       flags: [],
+      reader: 'tapwall',
     });
   });
 
@@ -55,6 +93,7 @@ describe('a set', () => {
     assert.deepEqual(sets.get('s'), {
       name: 's',
       type: 'ipv4_addr',
+      packed: { keyLength: 4, isInterval: false, bytes: new Uint8Array() },
       elements: [],
       flags: ['dynamic', 'timeout'],
       timeout: '1h30m',
@@ -64,8 +103,10 @@ describe('a set', () => {
     });
   });
 
-  test('knows where its elements stand', () => {
-    const { sets } = parse(`sets:\n  s:\n    type: mark\n    elements:\n    - 1\n    -   2\n${REST}`);
+  test('knows where elements stand that nft will read', () => {
+    const { sets } = parse(
+      `sets:\n  s:\n    type: inet_service\n    elements:\n    - 1\n    -   ssh\n${REST}`,
+    );
     assert.deepEqual(
       sets.get('s')?.elementLocations.map(({ line, column }) => [line, column]),
       [
@@ -81,7 +122,8 @@ describe('a set', () => {
       (_, n) => `    - 10.${n >> 16}.${(n >> 8) & 255}.${n & 255}\n`,
     );
     const { sets } = parse(`sets:\n  s:\n    type: ipv4_addr\n    elements:\n${lines.join('')}${REST}`);
-    assert.equal(sets.get('s')?.elements.length, 100_000);
+    const { packed } = sets.get('s') ?? {};
+    assert.equal(packed && countElements(packed), 100_000);
   });
 
   test('has a name that nft takes and tapwall has not taken', () => {
@@ -152,6 +194,8 @@ describe('a set', () => {
     ['ipv6_addr', '1.2.3.4', 7, '`1.2.3.4` is not an IPv6 address'],
     ['ether_addr', '52-54-00-aa-bb-cc', 17, '`52-54-00-aa-bb-cc` is not a MAC address'],
     ['inet_service', '65536', 5, '`65536` is not a port'],
+    ['ipv4_addr', '10.0.0.2-10.0.0.1', 17, 'the range `10.0.0.2-10.0.0.1` ends before it begins'],
+    ['inet_service', '9-1', 3, 'the range `9-1` ends before it begins'],
     ['inet_service', '80-ssh', 6, '`80-ssh` is not a port'],
     ['inet_service', '-5', 2, '`-5` is not a port'],
     ['inet_service', '1/2', 3, '`1/2` is not a port'],

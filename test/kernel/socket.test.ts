@@ -53,6 +53,8 @@ class Script implements Transport {
     return datagram;
   }
 
+  listen(): void {}
+
   close(): void {
     this.closed = true;
   }

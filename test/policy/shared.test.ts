@@ -26,6 +26,7 @@ function namedSet(parts: Partial<NamedSet>): NamedSet {
   return {
     name: 'dns',
     type: 'ipv4_addr',
+    packed: undefined,
     elements: [],
     flags: [],
     location: AT(30),

@@ -45,7 +45,7 @@ test('digests are read where they stand; what is anonymous or in another table i
   );
   found.sets.push(
     { family, table, name: 's', userdata: withDigest(Uint8Array.of(0, 1, 7), 'digest of s') },
-    { family, table, name: 't' },
+    { family, table, name: 't', count: 7 },
     { family, table, name: '__set0' },
     { family, table: 'other', name: 'u' },
   );
@@ -63,6 +63,7 @@ test('digests are read where they stand; what is anonymous or in another table i
       ['base', { digest: 'digest of base', direction: 1, devices: [{ name: 'x' }], drops: true }],
       ['open', { digest: 'no rules', direction: 0, devices: [], drops: false }],
     ]),
+    counts: new Map([['t', 7]]),
   });
 });
 

@@ -13,7 +13,7 @@ import {
   transactionLength,
 } from '#src/nftables/transaction.js';
 import type { Blueprint } from '#src/program/blueprint.js';
-import { planChange, sharedSegment } from '#src/program/change.js';
+import { changeSegments, planChange } from '#src/program/change.js';
 import { takeInventory } from '#src/program/inventory.js';
 import type { VerdictChains } from '#src/program/verdict.js';
 import { kernelState } from '../support/kernel-state.js';
@@ -72,9 +72,9 @@ export class Stage {
   /** Makes of what there is what a blueprint says. @returns what was sent, by its labels. */
   put(blueprint: Blueprint): string[] {
     const inventory = readShared(this.netfilter)?.inventory;
-    const { messages } = planChange(inventory, blueprint);
-    if (messages.length > 0) this.send(sharedSegment(messages, new Map()));
-    return messages.map(({ label }) => label);
+    const segments = changeSegments(planChange(inventory, blueprint));
+    this.send(...segments);
+    return segments.flatMap(({ labels }) => labels);
   }
 
   inventory() {
