@@ -32,7 +32,7 @@ export const ERROR_CODES = {
     "this can't be done here: the placement that is asked for, a device whose name isn't UTF-8, a listing",
   OWNED_BY_OTHER:
     'an agent runs in the network namespace, and its tables are its own: a second one ends, and `attach` and `detach` change nothing',
-  POLICY: "mistakes in a policy, or its file can't be read",
+  POLICY: "mistakes in a policy or in the file of a set, or a file that can't be read",
   POLICY_NOT_ALLOWED: "a guest's definition asks for a policy that isn't in `domain-policies`",
   POLICY_NOT_FOUND: 'the configuration has no policy of that name',
   POLICY_NOT_PORTABLE: "the policy is right, but can't be given to each device on its own",
@@ -47,7 +47,7 @@ export const ERROR_CODES = {
   TOO_SLOW: 'events came faster than the client read them',
   UNMATCHED: 'no binding matches the device, and everything to and from it is dropped',
   UNTRUSTED_FILE:
-    'others can write the configuration, a policy or what it includes, or change the path to it: [who may write it](../configuration.md#who-may-write-it)',
+    'others can write the configuration, a policy or what it includes, or the file of a set, or change the path to it: [who may write it](../configuration.md#who-may-write-it)',
   UNKNOWN: "the agent's thread ended without a reason that it could tell",
 } as const satisfies Readonly<Record<string, string>>;
 

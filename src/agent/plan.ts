@@ -30,6 +30,7 @@ import { type HeldElements, heldElements, withElements } from '../program/held.j
 import type { Program } from '../program/program.js';
 import type { Ownership } from '../program/slot.js';
 import type { VerdictChains } from '../program/verdict.js';
+import { readSetFiles } from './set-files.js';
 
 /** One policy of a configuration, compiled. */
 export interface PlannedPolicy extends PolicyMembership {
@@ -196,7 +197,7 @@ export function compileForListing(
 }
 
 async function compileAll(
-  configuration: Configuration,
+  given: Configuration,
   compiler: Compiler,
   options: PlanOptions,
   judge: Judge = refuseDoubts,
@@ -205,6 +206,7 @@ async function compileAll(
   const { capabilities, signal } = options;
   const problems: SourceError['problems'][number][] = [];
   const warnings: string[] = [];
+  const configuration = readSetFiles(given, judge, problems);
   const programs = new Map<string, Program>();
   const leftOut = (policy: Policy, chains: readonly string[]) => {
     if (chains.length === 0 || configuration.egress === 'optional') return;
@@ -230,6 +232,7 @@ async function compileAll(
   const shared = renderConfiguration(configuration, marks, capabilities);
   let compiled: CompiledShared | undefined;
   try {
+    signal?.throwIfAborted();
     compiled = await compileRendered(configuration, shared, compiler, signal);
   } catch (error) {
     signal?.throwIfAborted();

@@ -72,6 +72,8 @@ export interface NamedSet {
   name: string;
   /** As nft writes it: `ipv4_addr`, `ipv4_addr . inet_service`. */
   type: string;
+  /** Absolute: it has the elements, and is read when the configuration is compiled. */
+  file?: string | undefined;
   /** The elements as bytes; undefined where one of them says something to nft alone: then it reads them all. */
   packed: PackedElements | undefined;
   /** What nft reads, as it writes them: `ssh`, `10.0.0.0/8 . 53`. Empty where there are `packed` ones. */

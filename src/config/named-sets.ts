@@ -1,3 +1,4 @@
+import { dirname, resolve } from 'node:path';
 import { countElements } from '../nftables/packed-elements.js';
 import { RAW_PAYLOAD_BASES } from '../policy/chain-text.js';
 import { NFT_KEYWORDS } from '../policy/keyword.js';
@@ -7,6 +8,7 @@ import type { Findings } from './findings.js';
 import { checkPart } from './issue.js';
 import { namedSetSchema } from './schema.js';
 import { type ElementFlaw, readElement, readSetType, type SetType } from './set-element.js';
+import type { Span } from './source.js';
 import { quote } from './suggest.js';
 import { describe, type Located, type LocatedEntry } from './yaml.js';
 
@@ -54,6 +56,8 @@ function readNamedSet(name: string, { key, value }: LocatedEntry, findings: Find
   const list = value.entries.get('elements')?.value;
   const flags = new Set<SetFlag>(fields.flags);
   const items = list?.kind === 'list' ? list.items : [];
+  const file = value.entries.get('file');
+  if (file) checkFile(file.key, { type, flags, hasElements: list !== undefined }, findings);
   const elements = readElements(items, type, isForNft(type, flags), findings);
   if (elements.haveInterval) flags.add('interval');
   if (fields.timeout !== undefined) flags.add('timeout');
@@ -78,6 +82,7 @@ function readNamedSet(name: string, { key, value }: LocatedEntry, findings: Find
     packed,
     elements: elements.texts,
     flags: [...flags],
+    ...(fields.file !== undefined && { file: resolve(dirname(findings.source.file), fields.file) }),
     ...(fields.timeout !== undefined && { timeout: fields.timeout }),
     ...(size !== undefined && { size }),
     location: findings.source.location(key.start),
@@ -90,6 +95,20 @@ const EXCLUDING_FLAGS: readonly (readonly [SetFlag, SetFlag])[] = [
   ['interval', 'dynamic'],
   ['constant', 'timeout'],
 ];
+
+/** A file is not for nft to read. */
+function checkFile(
+  key: Span,
+  { type, flags, hasElements }: { type: SetType; flags: ReadonlySet<SetFlag>; hasElements: boolean },
+  findings: Findings,
+): void {
+  if (hasElements) findings.refuse(key, '`elements` and `file` exclude each other');
+  if (!isForNft(type, flags)) return;
+  const flag = flags.has('constant') ? 'constant' : 'interval';
+  const hint = 'Leave the flag out, or list the elements in the configuration.';
+  const kind = flag === 'interval' ? ' and several parts' : '';
+  findings.refuse(key, `a set with the flag ${quote(flag)}${kind} cannot have a file`, hint);
+}
 
 /**
  * Whether nft has to read the elements whatever they are: the kernel keeps intervals of several parts in another form, and

@@ -139,6 +139,11 @@ export const namedSetSchema = z.strictObject({
     .array(z.unknown().meta({ title: 'value, prefix or range', type: ['string', 'integer'] }))
     .optional()
     .meta({ description: 'What is in it, as nft writes it.', default: [] }),
+  file: path.optional().meta({
+    title: 'path',
+    description:
+      'A file that has the elements in place of `elements`, one to a line, with comments behind `#`; relative to the folder of the configuration. At most 128 MiB and 4,194,304 elements.',
+  }),
   flags: z.array(setFlag).optional().meta({
     description: 'As those of nft. `interval` and `timeout` are added where elements or `timeout` need them.',
   }),

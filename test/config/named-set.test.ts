@@ -254,6 +254,26 @@ describe('a set', () => {
     );
   });
 
+  test('may have its elements in a file, relative to the folder of the configuration', () => {
+    const { file, packed, elements } =
+      parse(withSet('{ type: ipv4_addr, file: lists/a.txt }')).sets.get('s') ?? assert.fail('no set');
+    assert.deepEqual([file, packed?.bytes.length, elements], ['/etc/tapwall/lists/a.txt', 0, []]);
+    const hint = 'Leave the flag out, or list the elements in the configuration.';
+    refuses(
+      withSet('{ type: mark, file: a, elements: [1] }'),
+      '2:20+4 `elements` and `file` exclude each other',
+    );
+    refuses(
+      withSet('{ type: mark, file: a, flags: [constant] }'),
+      `2:20+4 a set with the flag \`constant\` cannot have a file | ${hint}`,
+    );
+    refuses(
+      withSet('{ type: mark . mark, file: a, flags: [interval] }'),
+      `2:27+4 a set with the flag \`interval\` and several parts cannot have a file | ${hint}`,
+    );
+    refuses(withSet('{ type: mark, file: "" }'), '2:26+2 an empty path');
+  });
+
   test('is known to the rules, even if it is wrong in itself', () => {
     const text = (rule: string) =>
       `sets: { dns: { type: ipv4 } }\npolicies: { p: { ingress: ${rule} } }\nbindings: [{ device: "*", policy: p }]\n`;

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { parseAnswer } from '#src/compiler/answer.js';
 import { type PolicySource, parseDiagnostics } from '#src/compiler/diagnostics.js';
 import { readAddress } from '#src/config/address.js';
+import { ElementList } from '#src/config/element-list.js';
 import { compileGlob, parseGlob } from '#src/config/glob.js';
 import { readInterval } from '#src/config/interval.js';
 import { parseConfiguration } from '#src/config/load.js';
@@ -19,6 +20,7 @@ import { checkBatch } from '#src/nftables/batch.js';
 import { readElementValues } from '#src/nftables/element.js';
 import { generationSchema } from '#src/nftables/generation.js';
 import { parseNftablesMessage } from '#src/nftables/message.js';
+import { readPackedElements } from '#src/nftables/packed-dump.js';
 import { parseRuleset } from '#src/nftables/ruleset.js';
 import { parseUserdata } from '#src/nftables/userdata.js';
 import { checkChainText } from '#src/policy/chain-text.js';
@@ -116,6 +118,14 @@ const decoders: Target[] = [
     run: (bytes) => {
       const ruleset = parseRuleset(parseMessages(bytes));
       return [takeInventory(ruleset), contentsOf(ruleset)];
+    },
+  },
+  {
+    name: 'the keys of a set',
+    seeds: datagrams,
+    run: (bytes) => {
+      const read = parseMessages(honest(bytes));
+      return [false, true].map((isInterval) => readPackedElements(read, { keyLength: 4, isInterval }));
     },
   },
   { name: 'user data', seeds: [...userdata, ...attributes], run: parseUserdata },
@@ -257,4 +267,26 @@ const texts: Target[] = [
   ),
 ];
 
-export const TARGETS: readonly Target[] = [...decoders, programs, ...texts];
+const LISTS = [
+  '10.0.0.1 # one\r\n\n10.0.0.0/8\n10.0.0.3-10.0.0.9\n',
+  '2001:db8::/32\n::1\n',
+  '0x10\n53\n',
+  '192.0.2.1 . 53\n',
+];
+
+/** As elements of each of these types: what is read has an order, what isn't has a place that can be shown. */
+const lists: Target = {
+  name: 'files of sets',
+  seeds: words(...LISTS),
+  run: (bytes) =>
+    ['ipv4_addr', 'ipv6_addr', 'ether_addr', 'mark', 'ipv4_addr . inet_service'].map((name) => {
+      const type = readSetType(name);
+      if ('flaw' in type) return type;
+      const list = new ElementList(bytes, 'blocked.txt', type);
+      for (const problem of list.problems) formatProblem(problem);
+      return [list.problems.length, list.reader.finish(list.reader.haveInterval).isInterval];
+    }),
+  neverThrows: true,
+};
+
+export const TARGETS: readonly Target[] = [...decoders, programs, lists, ...texts];

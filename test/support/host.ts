@@ -30,11 +30,15 @@ export interface ToolResult {
 /** Long enough for any of these tools, short of a loop that never ends. */
 const TOOL_LIMIT_MS = 20_000;
 
+/** Bytes: nft lists 100,000 addresses in some. */
+const LONGEST_OUTPUT = 1 << 26;
+
 /** Runs a program inside a namespace. */
 export function runIn(namespace: NamespaceHandle, command: string[], cwd?: string): ToolResult {
   const { status, stdout, stderr, error } = spawnSync('nsenter', [`--net=${namespace.path}`, ...command], {
     encoding: 'utf8',
     timeout: TOOL_LIMIT_MS,
+    maxBuffer: LONGEST_OUTPUT,
     ...(cwd === undefined ? {} : { cwd }),
   });
   if (error && status === null && !('signal' in error)) throw error;
