@@ -17,6 +17,7 @@ export type { AgentEvent, DetachReason, EventDevice, EventError } from './agent/
 export type { EventStreamOptions, MissedEvents, StreamedEvent } from './agent/event-stream.js';
 export { AgentLoop, type LoopOptions } from './agent/loop.js';
 export { type AttachResult, type DetachResult, Hand } from './agent/manual.js';
+export type { NamespaceStatus } from './agent/namespace-directory.js';
 export { choosePlacement, type PlacementCapabilities, probePlacement } from './agent/placement.js';
 export {
   type CompileCapabilities,
@@ -76,7 +77,14 @@ export {
 } from './control/client.js';
 export { Control, type ControlOptions } from './control/control.js';
 export type { PolicyDescription } from './control/policies.js';
-export type { AdmitResult, HelloResult, ListResult, RequestBody, StatusResult } from './control/protocol.js';
+export type {
+  AdmitResult,
+  HelloResult,
+  ListResult,
+  NamespaceResult,
+  RequestBody,
+  StatusResult,
+} from './control/protocol.js';
 export {
   ERROR_CODES,
   type ErrorCode,

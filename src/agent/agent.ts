@@ -5,22 +5,17 @@ import type { Configuration } from '../config/configuration.js';
 import { TapwallError } from '../error.js';
 import type { NamespaceHandle, Waker } from '../kernel/kernel.js';
 import { linuxKernel } from '../kernel/linux.js';
-import { NETLINK_NETFILTER } from '../netlink/constants.js';
 import type { Ownership } from '../program/slot.js';
 import { abortable } from './abort.js';
 import type { AgentEvent, EventError } from './event.js';
 import { EventStream, type EventStreamOptions, type StreamedEvent } from './event-stream.js';
+import { kernelMarks, makePlan } from './make-plan.js';
+import { NamespaceDirectory, type NamespaceStatus } from './namespace-directory.js';
 import { PendingAnswers } from './pending-answers.js';
-import {
-  choosePlacement,
-  type PlacementCapabilities,
-  placementWarning,
-  probePlacement,
-} from './placement.js';
-import { compilePlan, type Marks, marksOf, type Plan } from './plan.js';
+import type { PlacementCapabilities } from './placement.js';
+import { marksOf, type Plan } from './plan.js';
 import type { AgentRequest, DeviceAnswer, DeviceSelector, ToldDevice } from './request.js';
-import { readMarks } from './shared-state.js';
-import { type Status, statusIn } from './status.js';
+import type { Status } from './status.js';
 import type { WorkerCommand, WorkerMessage, WorkerStart } from './worker.js';
 
 /** What is told of a VM to {@link Agent.admit}. */
@@ -31,10 +26,15 @@ export interface AdmitOptions {
   expectMs?: number | undefined;
   /** Whether a quarantine ends. */
   lift?: boolean | undefined;
+  /** The network namespace of the devices, as the configuration knows it; absent for the agent's own. */
+  namespace?: string | undefined;
 }
 
 export interface AgentOptions {
-  /** The network namespace of the devices; absent for that of the process. */
+  /**
+   * The agent's own network namespace, `self` in the configuration, where the devices are unless the configuration lists
+   * others; absent for that of the process.
+   */
   namespace?: NamespaceHandle;
   /** What the kernel can do, in place of what trying it in a scratch namespace would say. */
   capabilities?: Partial<PlacementCapabilities>;
@@ -71,7 +71,7 @@ export interface AgentEvents extends EventsByName {
 export const YOUNG_GENERATION_MB = 3;
 
 /**
- * Keeps the macvtap devices of one network namespace behind their policies. Emits every {@link AgentEvent} as
+ * Keeps the macvtap devices of a network namespace, or of all that its configuration lists, behind their policies. Emits every {@link AgentEvent} as
  * `event` and under its own name (`attached`, `failed`…); {@link Agent.events} gives them to iterate over. Stopping it, or losing it, leaves the filters in the kernel.
  */
 export class Agent extends EventEmitter<AgentEvents> {
@@ -82,6 +82,7 @@ export class Agent extends EventEmitter<AgentEvents> {
   readonly #options: AgentOptions;
   readonly #steps = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   readonly #answers = new PendingAnswers();
+  readonly #namespaces: NamespaceDirectory;
   #plan: Plan;
   readonly #streams = new Set<EventStream>();
   #configuration: Configuration;
@@ -102,6 +103,7 @@ export class Agent extends EventEmitter<AgentEvents> {
     this.#options = parts.options;
     this.#plan = start.plan;
     this.#configuration = parts.configuration;
+    this.#namespaces = new NamespaceDirectory(linuxKernel(), parts.options.namespace);
     const { port1, port2 } = new MessageChannel();
     this.#commands = port1;
     port1.unref();
@@ -140,7 +142,9 @@ export class Agent extends EventEmitter<AgentEvents> {
     const compiler = new Compiler();
     let agent: Agent;
     try {
-      const plan = await makePlan(configuration, compiler, options, kernelMarks(options), signal);
+      const marks = kernelMarks(kernel, configuration, options.namespace);
+      const { capabilities } = options;
+      const plan = await makePlan(configuration, { kernel, compiler, capabilities, marks, signal });
       const start = { plan, namespacePath: options.namespace?.path };
       agent = new Agent(start, { waker: kernel.createWaker(), compiler, options, configuration });
     } catch (error) {
@@ -175,7 +179,7 @@ export class Agent extends EventEmitter<AgentEvents> {
   apply(configuration: Configuration, { signal }: Abortable = {}): Promise<void> {
     return this.#inTurn(async () => {
       signal?.throwIfAborted();
-      const plan = await makePlan(configuration, this.#compiler, this.#options, marksOf(this.#plan), signal);
+      const plan = await this.#makePlan(configuration, signal);
       signal?.throwIfAborted();
       const reloaded = this.#reached('reloaded');
       this.#send({ command: 'reload', plan });
@@ -210,10 +214,16 @@ export class Agent extends EventEmitter<AgentEvents> {
    * What the kernel holds for each device, with what it counted: frames and bytes that were admitted, and that were
    * dropped, by reason. It is read anew at each call, in some 20 ms for each thousand devices (measured with 4,000:
    * docs/control.md), in which the caller's thread does nothing else; the agent's goes on.
-   * @throws KernelError EPERM; TapwallError TIMEOUT if the tables change all the time.
+   * @param namespace as the configuration knows it; all that are served unless given.
+   * @throws KernelError EPERM; TapwallError TIMEOUT if the tables change all the time, NAMESPACE_NOT_FOUND.
    */
-  status(): Status {
-    return statusIn(linuxKernel(), this.#options.namespace);
+  status(namespace?: string): Status {
+    return this.#namespaces.status(this.#configuration.namespaces, namespace);
+  }
+
+  /** The network namespaces that are there of those that the configuration lists, and how it stands with each. */
+  get namespaces(): NamespaceStatus[] {
+    return this.#namespaces.all;
   }
 
   /**
@@ -262,25 +272,26 @@ export class Agent extends EventEmitter<AgentEvents> {
    * not, what was told is kept for `expectMs` milliseconds, 0 unless given.
    * @throws TapwallError ARGUMENT or POLICY_NOT_FOUND; nothing was changed then.
    */
-  admit({ guest, devices, expectMs = 0, lift }: AdmitOptions): Promise<DeviceAnswer[]> {
-    return this.ask({ request: 'admit', guest, devices, expectMs, lift });
+  admit({ guest, devices, expectMs = 0, lift, namespace }: AdmitOptions): Promise<DeviceAnswer[]> {
+    return this.ask({ request: 'admit', namespace, guest, devices, expectMs, lift });
   }
 
   /**
    * Closes a device's door: nothing passes, over reloads and the next agent, until {@link Agent.unquarantine}, or an
    * `admit` that lifts it.
+   * @param namespace as the configuration knows it; the agent's own unless given.
    * @throws TapwallError DEVICE_NOT_FOUND; nothing was changed then.
    */
-  quarantine(device: DeviceSelector): Promise<DeviceAnswer[]> {
-    return this.ask({ request: 'quarantine', device, on: true });
+  quarantine(device: DeviceSelector, namespace?: string): Promise<DeviceAnswer[]> {
+    return this.ask({ request: 'quarantine', namespace, device, on: true });
   }
 
   /**
    * Opens a door again that {@link Agent.quarantine} closed: the device gets the policy that it should have.
    * @throws TapwallError DEVICE_NOT_FOUND; nothing was changed then.
    */
-  unquarantine(device: DeviceSelector): Promise<DeviceAnswer[]> {
-    return this.ask({ request: 'quarantine', device, on: false });
+  unquarantine(device: DeviceSelector, namespace?: string): Promise<DeviceAnswer[]> {
+    return this.ask({ request: 'quarantine', namespace, device, on: false });
   }
 
   /**
@@ -292,6 +303,12 @@ export class Agent extends EventEmitter<AgentEvents> {
     const exited = once(this.#worker, 'exit');
     this.#send({ command: 'stop', detach });
     await abortable(exited, signal);
+  }
+
+  #makePlan(configuration: Configuration, signal: AbortSignal | undefined): Promise<Plan> {
+    const [compiler, marks] = [this.#compiler, marksOf(this.#plan)];
+    const { capabilities } = this.#options;
+    return makePlan(configuration, { kernel: linuxKernel(), compiler, capabilities, marks, signal });
   }
 
   #inTurn(action: () => Promise<void>): Promise<void> {
@@ -308,6 +325,7 @@ export class Agent extends EventEmitter<AgentEvents> {
 
   #receive(message: WorkerMessage): void {
     if ('event' in message) this.#tell(message.event);
+    else if ('namespace' in message) this.#namespaces.note(message.namespace, message.isGone);
     else if ('refused' in message) this.emit('refused', asError(message.refused));
     else if ('fatal' in message) this.#fail(asError(message.fatal));
     else if ('error' in message) this.#answers.refuse(message.answered, asError(message.error));
@@ -365,36 +383,4 @@ export class Agent extends EventEmitter<AgentEvents> {
 /** What the thread told of an error, as one. */
 function asError({ code, message, hint }: EventError): TapwallError {
   return new TapwallError(code, message, typeof hint === 'string' ? { hint } : {});
-}
-
-/** The marks that policies have in the kernel, so that devices need no other. */
-function kernelMarks({ namespace }: AgentOptions): Marks {
-  const netfilter = linuxKernel().openSocket({ protocol: NETLINK_NETFILTER, namespace });
-  try {
-    return readMarks(netfilter);
-  } finally {
-    netfilter.close();
-  }
-}
-
-async function makePlan(
-  configuration: Configuration,
-  compiler: Compiler,
-  { capabilities }: AgentOptions,
-  marks: Marks,
-  signal: AbortSignal | undefined,
-): Promise<Plan> {
-  const probed = { ...(await probePlacement(linuxKernel(), configuration.placement)), ...capabilities };
-  const placement = choosePlacement(configuration.placement, probed);
-  const plan = await compilePlan(configuration, compiler, {
-    placement,
-    capabilities: probed,
-    keepsHooks: probed.namesInAdvance,
-    destroys: probed.destroy,
-    ownerPersist: probed.ownerPersist,
-    marks,
-    signal,
-  });
-  const warning = placementWarning(placement, probed);
-  return warning === undefined ? plan : { ...plan, warnings: [...plan.warnings, warning] };
 }

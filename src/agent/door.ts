@@ -11,6 +11,7 @@ import {
   type Change,
   changeSegments,
   deleteBase,
+  emptySets,
   hasStrangers,
   planChange,
   sharedSegment,
@@ -36,7 +37,7 @@ import { type Committer, isStale, type Outcome } from './committer.js';
 import { type ElementScope, readElements } from './held-sets.js';
 import { isFirst } from './hook-plan.js';
 import type { Plan } from './plan.js';
-import { readShared, type SharedState } from './shared-state.js';
+import { isPolicyMap, readMarks, readShared, type SharedState } from './shared-state.js';
 import type { Step } from './step.js';
 import { needsHook } from './target.js';
 
@@ -54,6 +55,8 @@ export interface DoorState {
   created: StandingBase[];
   /** How many devices each chain has that devices are added to one by one. */
   counts: Map<string, number>;
+  /** Maps from marks to policies in which a mark leads to another policy than it will. */
+  remarked: string[];
   /** Names that such a chain hooks and no device has. */
   forgotten: { chain: string; direction: number; devices: HookDevice[] }[];
 }
@@ -106,6 +109,9 @@ export class Door {
     if (shared?.contents && wanted) distrust(shared.inventory, shared.contents, wanted);
     const held = shared ? readElements(this.#netfilter, plan.blueprint, shared, elements) : NOTHING_HELD;
     const state = planDoor(plan, shared, links, held);
+    if (shared && this.#remarks(shared.inventory, plan)) {
+      state.remarked = [...shared.inventory.sets.keys()].filter(isPolicyMap);
+    }
     const emptied = new Set(state.change.emptied);
     if (emptied.size > 0) forget(state, emptied);
     return state;
@@ -134,6 +140,8 @@ export class Door {
       conclude(this.#committer.commit(steps));
       return;
     }
+    // Until all is changed a frame finds no policy, rather than another's, also where the change comes in pieces.
+    if (state.remarked.length > 0) this.#committer.transact([sharedSegment(emptySets(state.remarked))]);
     if (meanwhile === 'open') this.#committer.transact(yieldSegments(state));
     const [now, late] = replaceSegments(plan, state, meanwhile);
     try {
@@ -150,6 +158,17 @@ export class Door {
     }
     conclude(this.#committer.commitLate(steps, late));
     this.#committer.transact(removalSegments(plan, state));
+  }
+
+  /**
+   * Whether a mark that devices have leads to another policy in the plan, as in a table that another agent has left. One
+   * agent keeps its marks, so that this is asked only where the maps differ.
+   */
+  #remarks({ sets }: Inventory, { blueprint, policies }: Plan): boolean {
+    const differ = blueprint.sets.some(({ name, digest }) => isPolicyMap(name) && sets.get(name) !== digest);
+    if (!differ) return false;
+    const names = new Map([...policies.values()].map(({ name, mark }) => [mark, name]));
+    return [...readMarks(this.#netfilter)].some(([policy, mark]) => (names.get(mark) ?? policy) !== policy);
   }
 
   /** Takes the door away, and every policy with it. */
@@ -261,6 +280,7 @@ function planDoor(
     removed: [],
     created: [],
     counts: new Map(),
+    remarked: [],
     forgotten: [],
   };
   const bases: Inventory['bases'] = shared?.inventory.bases ?? new Map();

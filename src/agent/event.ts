@@ -26,8 +26,13 @@ export interface EventError {
   [detail: string]: unknown;
 }
 
-/** What an agent tells. One JSON object a line under `--json`; times are in microseconds. */
-export type AgentEvent =
+/**
+ * What an agent tells. One JSON object a line under `--json`; times are in microseconds. `namespace` is what the
+ * configuration knows the network namespace by, where it lists any: absent where only the agent's own is served.
+ */
+export type AgentEvent = Happening & { namespace?: string | undefined };
+
+type Happening =
   | { event: 'ready'; devices: number; attached: number; placement: Placement; microseconds: number }
   | ({
       event: 'attached';
@@ -66,6 +71,18 @@ export type AgentEvent =
       /** True when everything to and from the device is dropped instead. */
       closed: boolean;
     } & EventDevice)
+  | {
+      /** The devices of a network namespace have been dealt with, as `ready` says of all that were there. */
+      event: 'namespace-ready';
+      namespace: string;
+      devices: number;
+      attached: number;
+      microseconds: number;
+    }
+  /** It has lost its name, or its path leads to another: it is not served any more. Its filters stay as they are. */
+  | { event: 'namespace-gone'; namespace: string }
+  /** It cannot be served, for which it is tried again; its filters are what they were. */
+  | { event: 'namespace-failed'; namespace: string; error: EventError }
   | { event: 'overflow'; message: string }
   | {
       event: 'repaired';

@@ -51,13 +51,18 @@ export class Keeper {
   recognise: (device: Device) => void = () => undefined;
   readonly #herald: Herald;
   readonly #links: HostLinks;
+  readonly #namespace: string | undefined;
   #isTroubled = false;
 
-  constructor(plan: Plan, parts: { committer: Committer; herald: Herald; links: HostLinks }) {
+  constructor(
+    plan: Plan,
+    parts: { committer: Committer; herald: Herald; links: HostLinks; namespaceName?: string | undefined },
+  ) {
     this.plan = plan;
     this.committer = parts.committer;
     this.#herald = parts.herald;
     this.#links = parts.links;
+    this.#namespace = parts.namespaceName;
   }
 
   count(state: Device['state']): number {
@@ -245,6 +250,7 @@ export class Keeper {
       alias: link.alias ?? told?.alias,
       guest: told?.guest,
       uuid: told?.uuid,
+      namespace: this.#namespace,
       // Asked of the kernel only if a binding asks for it.
       get parentName() {
         return parentName();

@@ -31,6 +31,8 @@ export interface LoopOptions {
   emit(event: AgentEvent): void;
   /** Milliseconds of a clock that never goes back; absent for the process's own. */
   now?: () => number;
+  /** What bindings call the namespace; absent for the agent's own. */
+  namespaceName?: string | undefined;
   /** What several loops of one thread share, which none of them needs for itself alone; absent for one of its own. */
   reference?: Reference | undefined;
 }
@@ -103,7 +105,8 @@ export class AgentLoop {
       for (const one of opened) one.close();
       throw error;
     }
-    const parts = { herald: this.#herald, links: this.#links };
+    const { namespaceName } = options;
+    const parts = { herald: this.#herald, links: this.#links, namespaceName };
     this.#keeper = new Keeper(plan, { ...parts, committer: this.#channel.committer });
     const reference = options.reference ?? new Reference(kernel);
     this.#reconciler = new Reconciler(reference, { ...parts, keeper: this.#keeper });
@@ -163,6 +166,11 @@ export class AgentLoop {
   /** How many loops there are in the thread. They share the time that comparing may take. */
   set companions(count: number) {
     this.#schedule.companions = count;
+  }
+
+  /** When there is something to do that no socket tells of, on the loop's clock; may be infinite. */
+  get dueAt(): number {
+    return this.#schedule.dueAt;
   }
 
   /** Milliseconds until there is something to do that no socket tells of; may be infinite. */

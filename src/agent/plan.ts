@@ -62,6 +62,8 @@ export interface Plan {
   destroys: boolean;
   /** Whose tables are that are made: `own` keeps other programs from changing them. */
   ownership: Ownership;
+  /** The network namespaces that are served, as the configuration says it; absent for the agent's own. */
+  namespaces?: readonly string[] | undefined;
   /** How often everything is compared, in milliseconds; 0 for never. */
   reconcileMs: number;
   /** What was left out and why, for the log. */
@@ -260,6 +262,7 @@ async function compileAll(
     keepsHooks: options.keepsHooks,
     destroys: options.destroys,
     ownership: configuration.owner && options.ownerPersist ? 'own' : 'none',
+    namespaces: configuration.namespaces,
     reconcileMs: configuration.reconcileMs,
     warnings,
   };

@@ -22,6 +22,9 @@ import { referenceChain } from '../program/inventory.js';
 import { Committer } from './committer.js';
 import { readContents } from './shared-state.js';
 
+/** Links that rules name have few indexes, but new ones whenever they are made anew. */
+const MOST_CONTENTS = 64;
+
 /**
  * What this kernel says of a blueprint where nobody else can reach it: in a namespace that is thrown away. To compare
  * with it needs no knowledge of how a kernel's words differ from what it was sent.
@@ -29,8 +32,8 @@ import { readContents } from './shared-state.js';
 export class Reference {
   readonly #kernel: Kernel;
   #blueprint: Blueprint | undefined;
-  #links = '';
-  #contents: Contents | undefined;
+  /** By the indexes of links that rules name, which in each namespace may be others. */
+  readonly #contents = new Map<string, Contents | undefined>();
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
@@ -42,12 +45,13 @@ export class Reference {
    */
   contents(blueprint: Blueprint, links: ReadonlyMap<string, number>): Contents | undefined {
     const key = JSON.stringify([...links]);
-    if (this.#blueprint !== blueprint || this.#links !== key) {
-      this.#contents = this.#make(blueprint, links);
-      this.#blueprint = blueprint;
-      this.#links = key;
+    if (this.#blueprint !== blueprint) this.#contents.clear();
+    this.#blueprint = blueprint;
+    if (!this.#contents.has(key)) {
+      if (this.#contents.size >= MOST_CONTENTS) this.#contents.clear();
+      this.#contents.set(key, this.#make(blueprint, links));
     }
-    return this.#contents;
+    return this.#contents.get(key);
   }
 
   #make(blueprint: Blueprint, links: ReadonlyMap<string, number>): Contents | undefined {

@@ -24,7 +24,15 @@ export interface ToldDevice extends DeviceSelector {
 }
 
 /** What is asked of the agent's thread. Plain data. */
-export type AgentRequest =
+export type AgentRequest = DeviceRequest & {
+  /**
+   * The network namespace that is meant, as the configuration knows it; absent for the agent's own, and for all of them
+   * where it is asked for all devices.
+   */
+  namespace?: string | undefined;
+};
+
+type DeviceRequest =
   | {
       request: 'admit';
       guest?: { name?: string | undefined; uuid?: string | undefined } | undefined;
@@ -39,6 +47,8 @@ export type AgentRequest =
 
 /** How it stands with a device. */
 export interface DeviceAnswer {
+  /** Its network namespace, where the configuration lists any. */
+  namespace?: string | undefined;
   /** Its name; of one that is not there, what it was asked for by. */
   device: string;
   index?: number | undefined;

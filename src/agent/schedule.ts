@@ -32,6 +32,11 @@ export class Schedule {
     this.#intervalMs = intervalMs;
   }
 
+  /** On the clock that it was given; infinite when nothing is planned. */
+  get dueAt(): number {
+    return this.#dueAt;
+  }
+
   get isDue(): boolean {
     return this.#now() >= this.#dueAt;
   }

@@ -59,7 +59,11 @@ export function isCounter(set: string): boolean {
 
 /** Whether devices are members of a set. Names of the user's sets have no dot. */
 export function hasMembers(set: string): boolean {
-  return set.includes('.') && !isCounter(set) && !POLICY_MAPS.test(set) && set !== HELD_SET;
+  return set.includes('.') && !isCounter(set) && !isPolicyMap(set) && set !== HELD_SET;
+}
+
+export function isPolicyMap(set: string): boolean {
+  return POLICY_MAPS.test(set);
 }
 
 /** NFTA_DATA_VALUE of enum nft_data_attributes. */

@@ -33,6 +33,8 @@ export interface DirectionCounts {
 
 /** What the kernel holds for one device, for people: one line of `tapwall list`. */
 export interface DeviceStatus {
+  /** Its network namespace, where the agent that tells serves several. */
+  namespace?: string;
   device: string;
   index: number;
   /**

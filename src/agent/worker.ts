@@ -7,14 +7,14 @@ import { TapwallError } from '../error.js';
 import { MAXIMUM_WAIT_MS } from '../kernel/kernel.js';
 import { linuxKernel } from '../kernel/linux.js';
 import { type AgentEvent, type EventError, eventError } from './event.js';
-import { AgentLoop } from './loop.js';
+import { Fleet, type NamespaceState } from './fleet.js';
 import type { Plan } from './plan.js';
 import { Rehearsal } from './rehearsal.js';
 import type { AgentRequest, DeviceAnswer } from './request.js';
 
 export interface WorkerStart {
   plan: Plan;
-  /** A path to the network namespace; undefined for the process's own. */
+  /** A path to the agent's own network namespace; undefined for that of the process. */
   namespacePath: string | undefined;
   wakerFd: number;
   /** Counts the loop's steps, for whoever wants to know that it lives; a shared 32-bit number. */
@@ -30,6 +30,8 @@ export type WorkerCommand =
 
 export type WorkerMessage =
   | { event: AgentEvent }
+  /** One that has come, gone or failed. */
+  | { namespace: NamespaceState; isGone: boolean }
   | { fatal: EventError }
   | { refused: EventError }
   | { answered: number; answer: DeviceAnswer[] }
@@ -43,29 +45,30 @@ function run({ plan, namespacePath, wakerFd, steps, commands }: WorkerStart): vo
   const kernel = linuxKernel();
   const namespace = namespacePath === undefined ? undefined : kernel.openNamespace(namespacePath);
   const emit = (event: AgentEvent) => post({ event });
-  const loop = new AgentLoop(plan, { kernel, namespace, wakerFd, emit });
+  const onChange = (state: NamespaceState, isGone: boolean) => post({ namespace: state, isGone });
+  const fleet = new Fleet(plan, { kernel, own: namespace, wakerFd, emit, onChange });
   let rehearsal: Rehearsal | undefined;
-  loop.start(() => {
+  fleet.start(() => {
     rehearsal = new Rehearsal(kernel, plan);
   });
   const count = new Int32Array(steps);
   for (;;) {
-    if (!stepped(loop, count)) continue;
+    if (!stepped(fleet, count)) continue;
     for (let next = receiveMessageOnPort(commands); next; next = receiveMessageOnPort(commands)) {
       const message = next.message as WorkerCommand;
       if (message.command === 'reload') {
-        reload(loop, message.plan);
+        reload(fleet, message.plan);
         continue;
       }
       if (message.command === 'answer') {
-        answer(loop, message.id, message.request);
+        answer(fleet, message.id, message.request);
         continue;
       }
       if (message.command === 'release') {
-        loop.release();
+        fleet.release();
         continue;
       }
-      loop.stop({ detach: message.detach });
+      fleet.stop({ detach: message.detach });
       // Held until now: a release opens sockets in it.
       namespace?.close();
       rehearsal?.close();
@@ -75,9 +78,9 @@ function run({ plan, namespacePath, wakerFd, steps, commands }: WorkerStart): vo
   }
 }
 
-function answer(loop: AgentLoop, id: number, request: AgentRequest): void {
+function answer(fleet: Fleet, id: number, request: AgentRequest): void {
   try {
-    post({ answered: id, answer: loop.answer(request) });
+    post({ answered: id, answer: fleet.answer(request) });
   } catch (error) {
     if (!(error instanceof TapwallError) || error.code === 'OWNED_BY_OTHER') throw error;
     post({ answered: id, error: eventError(error) });
@@ -93,9 +96,9 @@ let failedWaits = 0;
  * A wait that fails has waited for nothing, and is begun again; the filters are in force meanwhile.
  * @param count tells that the thread lives.
  */
-function stepped(loop: AgentLoop, count: Int32Array): boolean {
+function stepped(fleet: Fleet, count: Int32Array): boolean {
   try {
-    const woken = loop.step(MAXIMUM_WAIT_MS);
+    const woken = fleet.step(MAXIMUM_WAIT_MS);
     Atomics.add(count, 0, 1);
     failedWaits = 0;
     return woken;
@@ -106,9 +109,9 @@ function stepped(loop: AgentLoop, count: Int32Array): boolean {
   }
 }
 
-function reload(loop: AgentLoop, plan: Plan): void {
+function reload(fleet: Fleet, plan: Plan): void {
   try {
-    loop.reload(plan);
+    fleet.reload(plan);
   } catch (error) {
     if (!(error instanceof TapwallError)) throw error;
     post({ refused: eventError(error) });

@@ -2,12 +2,14 @@ import { Command, InvalidArgumentError } from 'commander';
 import { Agent } from '../agent/agent.js';
 import type { DeviceAnswer } from '../agent/request.js';
 import { loadConfiguration } from '../config/load.js';
+import { DEFAULT_NAMESPACES, isOwnAlone } from '../config/namespace.js';
 import type { AdmitRequest } from '../control/client.js';
 import { admitThrough } from '../control/desk.js';
 import { DEFAULT_WAIT_MS, MOST_WAIT_MS, parseAdmitRequest } from '../control/protocol.js';
 import { type AskOptions, addAskOptions, askAgent, noAgent } from './ask.js';
 import { inNamespace } from './options.js';
 import { EXIT, print, printJson } from './output.js';
+import { inNamespaceWords } from './quarantine.js';
 
 interface Options extends AskOptions {
   config?: string;
@@ -70,10 +72,18 @@ function requestFor(device: string, { guest, uuid, mac, policy, address, wait }:
 /** An agent for as long as it takes: it stops, and what filters stays. */
 function withoutAgent(request: AdmitRequest, { config, namespace }: Options) {
   if (config === undefined) return noAgent();
-  const parsed = parseAdmitRequest(request);
+  // What is wrong with it is told before anything is done.
+  parseAdmitRequest(request);
   return inNamespace(namespace, async (_kernel, handle) => {
-    const agent = await Agent.start(loadConfiguration(config), handle ? { namespace: handle } : {});
+    const configuration = loadConfiguration(config);
+    // Where the device is and nowhere else, but by the name that bindings have for it.
+    const isNamed = namespace !== undefined && !isOwnAlone(configuration.namespaces);
+    const namespaces = isNamed ? [namespace] : DEFAULT_NAMESPACES;
+    const options = handle && !isNamed ? { namespace: handle } : {};
+    const agent = await Agent.start({ ...configuration, namespaces }, options);
     try {
+      const [served] = agent.namespaces;
+      const parsed = parseAdmitRequest({ ...request, namespace: isNamed ? served?.name : undefined });
       return await admitThrough(agent, parsed, new AbortController().signal);
     } finally {
       await agent.stop();
@@ -81,8 +91,9 @@ function withoutAgent(request: AdmitRequest, { config, namespace }: Options) {
   });
 }
 
-function words({ device, index, state, policy, reason }: DeviceAnswer): string {
-  const where = index === undefined ? device : `${device} (index ${index})`;
+function words(answer: DeviceAnswer): string {
+  const { device, index, state, policy, reason } = answer;
+  const where = index === undefined ? device : `${device} (index ${index}${inNamespaceWords(answer)})`;
   const why = reason ? `: ${reason.message}` : '';
   return policy !== undefined && state === 'attached'
     ? `${where} is filtered by policy ${policy}`

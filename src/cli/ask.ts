@@ -43,17 +43,36 @@ export async function noAgent(): Promise<never> {
   });
 }
 
-async function findAgent({ socket, namespace }: AskOptions): Promise<ControlClient | undefined> {
-  const path = socket ?? defaultControlPath(namespace);
-  if (path === undefined) return undefined;
+async function findAgent(options: AskOptions): Promise<ControlClient | undefined> {
+  const { socket, namespace } = options;
+  if (socket !== undefined) {
+    const client = await agentAt(socket, options);
+    if (client) return client;
+    throw new TapwallError('NO_AGENT', `the agent on ${socket} serves another network namespace`);
+  }
+  // The agent of that namespace alone, or one that serves several.
+  for (const path of new Set([defaultControlPath(namespace), defaultControlPath()])) {
+    const client = path === undefined ? undefined : await agentAt(path, options);
+    if (client) return client;
+  }
+  return undefined;
+}
+
+/** The agent that listens there, if it is the one that is meant. */
+async function agentAt(path: string, { socket, namespace }: AskOptions): Promise<ControlClient | undefined> {
   let client: ControlClient | undefined;
   try {
     client = await ControlClient.connect({ path });
     // Who names a socket and no namespace means whatever that agent serves.
     if (socket !== undefined && namespace === undefined) return client;
-    const { namespaces } = await client.hello();
+    const { home, namespaces } = await client.hello();
     const inode = await inodeOf(namespace);
-    if (namespaces.some((one) => one.inode === inode)) return client;
+    const isServed = namespaces.some((one) => one.inode === inode);
+    if (namespace === undefined && (isServed || home === inode)) return client;
+    if (isServed) {
+      client.namespace = inode;
+      return client;
+    }
   } catch (error) {
     client?.close();
     const isNone = error instanceof TapwallError && error.code === 'NO_AGENT' && socket === undefined;
@@ -61,8 +80,7 @@ async function findAgent({ socket, namespace }: AskOptions): Promise<ControlClie
     return undefined;
   }
   client.close();
-  if (socket === undefined) return undefined;
-  throw new TapwallError('NO_AGENT', `the agent on ${socket} serves another network namespace`);
+  return undefined;
 }
 
 function inodeOf(namespace: string | undefined): Promise<string> {

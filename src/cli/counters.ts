@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import type { Count, DeviceStatus, DirectionCounts } from '../agent/status.js';
 import { TapwallError } from '../error.js';
 import { type AskOptions, addAskOptions } from './ask.js';
-import { listThrough } from './list.js';
+import { listThrough, namespaceCell, namespaceHead } from './list.js';
 import { EXIT, print, printJson, printTable } from './output.js';
 
 export function countersCommand(exit: (status: number) => void): Command {
@@ -25,7 +25,12 @@ Examples:
     const chosen = choose(devices, names);
     if (options.json) for (const one of chosen) printJson({ event: 'counters', ...countersOf(one) });
     else if (chosen.length === 0) print('There is no macvtap device here.');
-    else printTable(['device', 'direction', 'verdict', 'reason', 'packets', 'bytes'], chosen.flatMap(rows));
+    else {
+      printTable(
+        [...namespaceHead(chosen), 'device', 'direction', 'verdict', 'reason', 'packets', 'bytes'],
+        chosen.flatMap((one) => rows(one).map((row) => [...namespaceCell(one, chosen), ...row])),
+      );
+    }
     exit(EXIT.success);
   });
 }
@@ -45,8 +50,15 @@ function choose(devices: readonly DeviceStatus[], names: readonly string[]): Dev
   return devices.filter(({ device }) => names.length === 0 || names.includes(device));
 }
 
-function countersOf({ device, index, policy, ingress, egress }: DeviceStatus) {
-  return { device, index, ...(policy === undefined ? {} : { policy }), ingress, egress };
+function countersOf({ namespace, device, index, policy, ingress, egress }: DeviceStatus) {
+  return {
+    ...(namespace === undefined ? {} : { namespace }),
+    device,
+    index,
+    ...(policy === undefined ? {} : { policy }),
+    ingress,
+    egress,
+  };
 }
 
 function rows(status: DeviceStatus): string[][] {

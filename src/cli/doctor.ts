@@ -127,7 +127,7 @@ function privilegeFindings({ capabilities }: Privileges): Finding[] {
       feature: 'CAP_SYS_ADMIN',
       ok: capabilities.includes('CAP_SYS_ADMIN'),
       consequence:
-        'no --namespace; policies are compiled in a user namespace, which has to be allowed; what others changed while ' +
+        'no --namespace, and no other network namespace can be served; policies are compiled in a user namespace, which has to be allowed; what others changed while ' +
         'no agent ran is found where it shows in a digest; the first VM waits some milliseconds longer',
       required: false,
     },

@@ -74,6 +74,7 @@ function printStatus({ placement, devices }: Status, json: boolean): void {
 function printDevices(devices: readonly DeviceStatus[]): void {
   printTable(
     [
+      ...namespaceHead(devices),
       'device',
       'index',
       'state',
@@ -85,6 +86,7 @@ function printDevices(devices: readonly DeviceStatus[]): void {
       'own tables',
     ],
     devices.map((status) => [
+      ...namespaceCell(status, devices),
       status.device,
       String(status.index),
       status.state,
@@ -96,6 +98,15 @@ function printDevices(devices: readonly DeviceStatus[]): void {
       status.tables.join('\n') || '-',
     ]),
   );
+}
+
+/** A column for the network namespace, where the agent that was asked serves several. */
+export function namespaceHead(devices: readonly DeviceStatus[]): string[] {
+  return devices.some(({ namespace }) => namespace !== undefined) ? ['namespace'] : [];
+}
+
+export function namespaceCell({ namespace = '-' }: DeviceStatus, devices: readonly DeviceStatus[]): string[] {
+  return namespaceHead(devices).map(() => namespace);
 }
 
 function packets({ admitted, dropped }: DirectionCounts): string {

@@ -21,6 +21,7 @@ Examples:
   $ tapwall quarantine macvtap0 --json`,
     );
   return addAskOptions(command).action(async (device: string, options: AskOptions) => {
+    const { namespace } = options;
     const answer = await askAgent(
       options,
       (client) => client.quarantine({ name: device }),
@@ -29,10 +30,16 @@ Examples:
     if (options.json) printJson({ event: 'quarantined', ...answer });
     else
       print(
-        `${answer.device} (index ${answer.index}): its door is closed; open it with tapwall admit ${answer.device}`,
+        `${answer.device} (index ${answer.index}${inNamespaceWords(answer)}): its door is closed; open it with ` +
+          `tapwall admit ${answer.device}${namespace === undefined ? '' : ` --namespace ${namespace}`}`,
       );
     exit(EXIT.success);
   });
+}
+
+/** For a parenthesis, where the agent that was asked serves several. */
+export function inNamespaceWords({ namespace }: DeviceAnswer): string {
+  return namespace === undefined ? '' : `, network namespace ${namespace}`;
 }
 
 function byHand(device: string, { namespace }: AskOptions): Promise<DeviceAnswer> {

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { PROMISES } from '../agent/placement.js';
 import { statusIn } from '../agent/status.js';
-import type { StatusResult } from '../control/protocol.js';
+import type { NamespaceResult, StatusResult } from '../control/protocol.js';
 import { type AskOptions, addAskOptions, askAgent } from './ask.js';
 import { inNamespace } from './options.js';
 import { EXIT, print, printJson } from './output.js';
@@ -41,8 +41,14 @@ function tellStatus(status: StatusResult, json: boolean): number {
   print(`placement ${placement}: a device is ${PROMISES[placement]}`);
   print(`tables: ${OWNERSHIP[ownership] ?? ownership}`);
   print(`devices: ${words(status.devices)}`);
+  for (const one of status.namespaces ?? []) print(namespaceWords(one));
   print(`clients of the control socket: ${clients}`);
   return EXIT.success;
+}
+
+function namespaceWords({ name, devices, error }: NamespaceResult): string {
+  const what = error ? `NOT served: ${error.message}` : `${devices} device${devices === 1 ? '' : 's'}`;
+  return `network namespace ${name}: ${what}`;
 }
 
 const OWNERSHIP: Readonly<Record<string, string>> = {

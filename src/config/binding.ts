@@ -1,5 +1,6 @@
 import type { Binding, DeviceSelection } from './configuration.js';
 import { compileGlob, parseGlob } from './glob.js';
+import { OWN_NAMESPACE } from './namespace.js';
 
 /** What a binding may ask about a device. */
 export interface DeviceFacts {
@@ -11,6 +12,8 @@ export interface DeviceFacts {
   /** The name and the UUID of the VM; undefined unless somebody told them. */
   guest?: string | undefined;
   uuid?: string | undefined;
+  /** What the configuration knows the network namespace by; undefined for the agent's own. */
+  namespace?: string | undefined;
   /** Undefined where it is not known, as for a parent in another network namespace. */
   parentName?: string | undefined;
 }
@@ -84,13 +87,22 @@ function indexOf(bindings: readonly Binding[]): BindingIndex {
 }
 
 /** All but the MAC, by which a binding is found. */
-function compileBinding({ device, parent, alias, guest, uuid }: Binding): (facts: DeviceFacts) => boolean {
+function compileBinding({
+  device,
+  parent,
+  alias,
+  guest,
+  uuid,
+  namespace,
+}: Binding): (facts: DeviceFacts) => boolean {
   const matchesName = compileSelector(device);
   const matchesAlias = compileSelector(alias);
   const matchesGuest = compileSelector(guest);
+  const matchesNamespace = compileSelector(namespace);
   // The cheap comparisons first.
   return (facts) =>
     (uuid === undefined || uuid === facts.uuid) &&
+    (matchesNamespace === undefined || matchesNamespace(facts.namespace ?? OWN_NAMESPACE)) &&
     (matchesGuest === undefined || (facts.guest === undefined ? false : matchesGuest(facts.guest))) &&
     (parent === undefined || parent === facts.parentName) &&
     (matchesName === undefined || matchesName(facts.name)) &&

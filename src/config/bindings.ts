@@ -2,15 +2,17 @@ import { ADDRESS_GUARDS } from '../policy/guard-name.js';
 import { addressText, readAddress } from './address.js';
 import type { AssignedAddress, Binding, DeviceSelection, GuardName, Policy } from './configuration.js';
 import type { Findings } from './findings.js';
+import { compileGlob, parseGlob } from './glob.js';
 import { checkPart } from './issue.js';
 import { normaliseMac } from './mac-address.js';
+import { isOwnAlone, OWN_NAMESPACE } from './namespace.js';
 import { findUnreachable, type PlacedBinding } from './reachability.js';
 import { bindingSchema } from './schema.js';
 import { nearest, quote } from './suggest.js';
 import { normaliseUuid } from './uuid.js';
 import type { Located, LocatedEntry, LocatedMap } from './yaml.js';
 
-const SELECTORS = ['device', 'parent', 'mac', 'alias', 'guest', 'uuid'] as const;
+const SELECTORS = ['device', 'parent', 'mac', 'alias', 'guest', 'uuid', 'namespace'] as const;
 
 /** What bindings are compared with. */
 export interface BindingContext {
@@ -20,6 +22,8 @@ export interface BindingContext {
   policies: ReadonlyMap<string, Policy>;
   /** Undefined if there is a problem with it. */
   devices: DeviceSelection | undefined;
+  /** The network namespaces that are served. */
+  namespaces: readonly string[];
 }
 
 /** Reads `bindings`; those that are wrong in themselves are told of, and not in the result. */
@@ -38,7 +42,7 @@ export function readBindings(
 /** Undefined also for a key too many: that key may have been meant to narrow the binding. */
 function readBinding(
   item: Located,
-  { policyNames, policies }: BindingContext,
+  { policyNames, policies, namespaces }: BindingContext,
   findings: Findings,
 ): PlacedBinding | undefined {
   const fields = checkPart(
@@ -58,8 +62,9 @@ function readBinding(
     return undefined;
   }
   warnOfGlobInParent(item.entries.get('parent')?.value, findings);
+  refuseOtherNamespace(item.entries.get('namespace')?.value, namespaces, findings);
   if (!fields) return undefined;
-  const { device, parent, mac, alias, guest, uuid, policy } = fields;
+  const { device, parent, mac, alias, guest, uuid, namespace, policy } = fields;
   const addresses = fields.addresses && readAddresses(fields.addresses, item, findings);
   const binding: Binding = {
     ...(device !== undefined && { device }),
@@ -68,6 +73,7 @@ function readBinding(
     ...(alias !== undefined && { alias }),
     ...(guest !== undefined && { guest }),
     ...(uuid !== undefined && { uuid: normaliseUuid(uuid) }),
+    ...(namespace !== undefined && { namespace }),
     ...(addresses && { addresses }),
     policy,
     location: findings.source.location(item.span.start),
@@ -106,6 +112,22 @@ function warnOfGlobInParent(value: Located | undefined, findings: Findings): voi
   findings.warn(
     value.span,
     `\`parent\` is a name, not a glob: it means a link that is called ${quote(value.value)}`,
+  );
+}
+
+/** Where only the agent's own namespace is served, a binding for another is one that was forgotten in `namespaces`. */
+function refuseOtherNamespace(
+  value: Located | undefined,
+  namespaces: readonly string[],
+  findings: Findings,
+): void {
+  if (value?.kind !== 'scalar' || typeof value.value !== 'string' || !isOwnAlone(namespaces)) return;
+  const glob = parseGlob(value.value);
+  if ('flaw' in glob || compileGlob(glob)(OWN_NAMESPACE)) return;
+  findings.refuse(
+    value.span,
+    `this binding can never match: no network namespace but the agent’s own, ${quote(OWN_NAMESPACE)}, is served`,
+    'List those that are to be served in `namespaces`.',
   );
 }
 

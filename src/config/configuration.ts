@@ -15,6 +15,11 @@ export interface Configuration {
   unmatched: Unmatched;
   /** `optional`: on a kernel without an egress hook (before 5.16) install the ingress half alone. */
   egress: EgressRequirement;
+  /**
+   * The network namespaces that are served: names, absolute paths, globs of either, and `self` for the agent's own.
+   * `['self']` unless given.
+   */
+  namespaces: readonly string[];
   /** Whether tables are owned, so that no other program can change them, where the kernel can do that (6.9). */
   owner: boolean;
   /** How often what the kernel holds is compared with what it should, in milliseconds; 0 for never. */
@@ -197,6 +202,8 @@ export interface Binding {
   guest?: string | undefined;
   /** The guest's UUID, in small letters; as `guest`. */
   uuid?: string | undefined;
+  /** Glob over what `namespaces` knows the device's network namespace by. */
+  namespace?: string | undefined;
   /** What the VM may call its own; absent where the binding says nothing of it. */
   addresses?: readonly AssignedAddress[] | undefined;
   /** A name in `Configuration.policies`. */

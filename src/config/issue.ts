@@ -1,6 +1,5 @@
 import type { z } from 'zod';
 import type { Problem } from '../error.js';
-import { KEYS_OF_LATER_VERSIONS } from './schema.js';
 import type { SourceText, Span } from './source.js';
 import { nearest, quote } from './suggest.js';
 import { describe, type Located, plain } from './yaml.js';
@@ -58,13 +57,6 @@ function unknownKey(
   keys: readonly string[],
   source: SourceText,
 ): Problem {
-  if (KEYS_OF_LATER_VERSIONS.has(key)) {
-    return source.problem(
-      span,
-      `the key ${quote(key)} is not supported by this version of tapwall`,
-      'It is refused, not ignored: what it asks for would not be enforced. Take it out, or use a version that knows it.',
-    );
-  }
   const meant = nearest(key, keys);
   const hint =
     meant === undefined

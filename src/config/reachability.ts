@@ -19,6 +19,7 @@ interface Selectors {
   device: Glob | undefined;
   alias: Glob | undefined;
   guest: Glob | undefined;
+  namespace: Glob | undefined;
   uuid: string | undefined;
   mac: string | undefined;
   parent: string | undefined;
@@ -79,6 +80,7 @@ function readSelectors(placed: PlacedBinding, prefixes: readonly string[]): Sele
     device: device && takesAll(device, prefixes) ? undefined : device,
     alias: readGlob(aliasText),
     guest: readGlob(guestText),
+    namespace: readGlob(placed.binding.namespace),
     uuid,
     mac,
     parent,
@@ -136,7 +138,8 @@ function coversGlobs(earlier: Selectors, later: Selectors): boolean {
   return (
     coversGlob(earlier.device, later.device) &&
     coversGlob(earlier.alias, later.alias) &&
-    coversGlob(earlier.guest, later.guest)
+    coversGlob(earlier.guest, later.guest) &&
+    coversGlob(earlier.namespace, later.namespace)
   );
 }
 

@@ -7,6 +7,7 @@ import { Findings } from './findings.js';
 import { DEFAULT_RECONCILE, readInterval } from './interval.js';
 import { checkPart } from './issue.js';
 import { readNamedSets } from './named-sets.js';
+import { readNamespaces } from './namespace.js';
 import { RESERVED_POLICY_NAMES, readPolicies } from './policies.js';
 import { topSchema } from './schema.js';
 import type { SourceText } from './source.js';
@@ -39,7 +40,9 @@ export class ConfigurationReader {
     // A set that is wrong in itself still exists.
     const policies = readPolicies(entries.get('policies'), new Set(namesIn(entries.get('sets'))), findings);
     const policyNames = namesIn(entries.get('policies'));
-    const bindings = readBindings(entries.get('bindings'), { policyNames, policies, devices }, findings);
+    const namespaces = readNamespaces(entries.get('namespaces'), findings);
+    const context = { policyNames, policies, devices, namespaces };
+    const bindings = readBindings(entries.get('bindings'), context, findings);
     const unmatched = this.#unmatched(entries.get('unmatched'), policyNames, policies);
     const domainPolicies = this.#domainPolicies(entries.get('domain-policies'), policyNames);
     const used = new Set([...bindings.map(({ policy }) => policy), ...domainPolicies]);
@@ -52,6 +55,7 @@ export class ConfigurationReader {
       unmatched,
       // A kernel without the hook leaves what VMs send unfiltered: that has to be asked for.
       egress: top?.egress ?? 'required',
+      namespaces,
       owner: top?.owner ?? true,
       reconcileMs: intervalOf(top?.reconcile ?? DEFAULT_RECONCILE),
       control: readControl(entries.get('control'), findings),

@@ -13,6 +13,8 @@ import {
   interfacePrefix,
   interval,
   mac,
+  namespaceGlob,
+  namespacePattern,
   path,
   rate,
   socketPath,
@@ -53,6 +55,15 @@ export const topSchema = z.strictObject({
       'Whether to warn of policies that lose their egress half, on a kernel without egress hooks (before 5.16).',
     default: 'required',
   }),
+  namespaces: z
+    .array(namespacePattern.meta({ title: '`self`, name, path or glob' }))
+    .min(1, 'no namespace: nothing would be filtered')
+    .optional()
+    .meta({
+      description:
+        'The network namespaces that are served, as they appear and go: names of ip-netns(8), paths, and `self` for the agent’s own. A name, and the last part of a path, may be a glob. docs/namespaces.md tells more.',
+      default: ['self'],
+    }),
   owner: z.boolean().optional().meta({
     description:
       'Whether the tables belong to the agent, so that no other program can change them while it runs (Linux 6.9).',
@@ -230,6 +241,11 @@ export const bindingSchema = z.strictObject({
       'The name of the guest, as the libvirt hook told it. A device of which nothing was told does not match.',
   }),
   uuid: uuid.optional().meta({ title: 'UUID', description: "The guest's UUID, told as `guest` is." }),
+  namespace: namespaceGlob.optional().meta({
+    title: 'glob',
+    description:
+      'What `namespaces` knows the network namespace of the device by: a name, a path, or `self` for the agent’s own.',
+  }),
   addresses: z
     .array(address.meta({ title: 'address or prefix' }))
     .optional()
@@ -239,9 +255,3 @@ export const bindingSchema = z.strictObject({
     }),
   policy: z.string().meta({ title: 'name of a policy', description: 'What the device gets.' }),
 });
-
-/**
- * Keys of later versions. A selector that is ignored would give a VM another policy than its configuration says, so
- * each is refused by name.
- */
-export const KEYS_OF_LATER_VERSIONS: ReadonlySet<string> = new Set(['namespace']);

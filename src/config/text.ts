@@ -7,6 +7,7 @@ import { fewestBytes, type GlobAlternative, literalText, parseGlob } from './glo
 import { flawInInterfaceName, flawInNamePart, LONGEST_INTERFACE_NAME } from './interface-name.js';
 import { readInterval } from './interval.js';
 import { flawInDeviceMac, normaliseMac } from './mac-address.js';
+import { readNamespacePattern } from './namespace.js';
 import { readRate } from './rate.js';
 import { nearest, quote } from './suggest.js';
 import { normaliseUuid } from './uuid.js';
@@ -93,6 +94,15 @@ export const guestGlob = globWith('name of a guest', (alternative) => {
   if (literal === '') return 'it is empty';
   return literal?.includes('/') ? 'it has a slash' : undefined;
 });
+
+export const namespacePattern = textWith((text) => {
+  const read = readNamespacePattern(text);
+  return 'flaw' in read ? { message: read.flaw, hint: read.hint } : undefined;
+});
+
+export const namespaceGlob = globWith('network namespace', (alternative) =>
+  literalText(alternative) === '' ? 'it is empty' : undefined,
+);
 
 export const uuid = textWith((text) =>
   normaliseUuid(text) === undefined

@@ -71,6 +71,8 @@ export class ControlClient {
   readonly #timeoutMs: number;
   readonly #lines = new LineReader(MOST_ANSWER_BYTES);
   readonly #waiting = new Map<number, Waiting>();
+  /** The network namespace that is meant in what is asked from now on, by name or inode number; see the protocol. */
+  namespace: string | undefined;
   #last = 0;
   #end: TapwallError | undefined;
 
@@ -245,7 +247,8 @@ export class ControlClient {
   #send(body: RequestBody, waiting: Waiting): number {
     const id = ++this.#last;
     this.#waiting.set(id, waiting);
-    this.#socket.write(`${JSON.stringify({ version: PROTOCOL_VERSION, id, ...body })}\n`);
+    const { namespace } = this;
+    this.#socket.write(`${JSON.stringify({ version: PROTOCOL_VERSION, id, namespace, ...body })}\n`);
     return id;
   }
 

@@ -1,14 +1,12 @@
 import { once } from 'node:events';
-import { statSync } from 'node:fs';
 import type { Agent } from '../agent/agent.js';
 import type { AgentEvent } from '../agent/event.js';
 import type { AgentRequest, DeviceAnswer, DeviceSelector } from '../agent/request.js';
-import { statusIn } from '../agent/status.js';
+import { isOwnAlone } from '../config/namespace.js';
 import { TapwallError } from '../error.js';
-import type { NamespaceHandle } from '../kernel/kernel.js';
-import { linuxKernel } from '../kernel/linux.js';
 import type { HookResult } from '../libvirt/hook.js';
 import { VERSION } from '../version.js';
+import { NamespaceGuide, type OwnNamespace } from './namespaces.js';
 import { describePolicies } from './policies.js';
 import {
   type AdmitResult,
@@ -17,16 +15,13 @@ import {
   type HelloResult,
   type ListResult,
   MOST_RECENT,
+  type NamespaceResult,
   PROTOCOL_VERSION,
   type StatusResult,
 } from './protocol.js';
 import type { Handler, Session } from './session.js';
 
-export interface DeskOptions {
-  /** Where the agent's devices are; absent for the namespace of the process. */
-  namespace?: NamespaceHandle | undefined;
-  /** What the namespace is called, for those who ask for it by name. */
-  namespaceName?: string | undefined;
+export interface DeskOptions extends OwnNamespace {
   /** Reads the configuration again and puts it in force. */
   reload: () => Promise<void>;
 }
@@ -40,12 +35,14 @@ export class ControlDesk implements Handler {
   readonly #agent: Promise<Agent>;
   #settle: (agent: Agent | TapwallError) => void = () => undefined;
   #clients: () => number = () => 0;
-  /** The last events, as JSON. */
-  readonly #recent: string[] = [];
-  readonly #followers = new Set<(json: string) => void>();
+  readonly #guide: NamespaceGuide;
+  #served: Agent | undefined;
+  readonly #recent: TextOfEvent[] = [];
+  readonly #followers = new Set<(event: TextOfEvent) => void>();
 
   constructor(options: DeskOptions) {
     this.#options = options;
+    this.#guide = new NamespaceGuide(options);
     this.#agent = new Promise((resolve, reject) => {
       this.#settle = (agent) => (agent instanceof TapwallError ? reject(agent) : resolve(agent));
     });
@@ -56,16 +53,17 @@ export class ControlDesk implements Handler {
   /** What was asked until now, and waits, is for this agent. */
   serve(agent: Agent, clients: () => number): void {
     this.#clients = clients;
+    this.#served = agent;
     agent.on('event', (event) => this.tell(event));
     this.#settle(agent);
   }
 
   /** Tells whoever asks for events of one that is not the agent's own. */
   tell(event: AgentEvent): void {
-    const json = JSON.stringify(event);
-    this.#recent.push(json);
+    const told = { json: JSON.stringify(event), namespace: event.namespace };
+    this.#recent.push(told);
     if (this.#recent.length > MOST_RECENT) this.#recent.shift();
-    for (const send of this.#followers) send(json);
+    for (const follower of this.#followers) follower(told);
   }
 
   /** There will be no agent. */
@@ -74,20 +72,20 @@ export class ControlDesk implements Handler {
   }
 
   async handle(request: ControlRequest, session: Session, signal: AbortSignal): Promise<unknown> {
-    this.#checkNamespace(request.namespace);
     if (request.request === 'hello') return this.#hello();
     const agent = await this.#agent;
+    const namespace = this.#guide.resolve(request.namespace, agent);
     switch (request.request) {
       case 'status':
-        return await this.#status(agent);
+        return await this.#status(agent, namespace);
       case 'devices':
-        return { devices: await agent.ask({ request: 'devices' }) };
+        return { devices: await agent.ask({ request: 'devices', namespace }) };
       case 'list':
-        return this.#list();
+        return list(agent, namespace);
       case 'counters':
-        return this.#counters(request);
+        return counters(agent, request, namespace);
       case 'events':
-        return await this.#events(request, session, signal);
+        return await this.#events(request, namespace, session, signal);
       case 'policy':
         return describePolicies(agent.configuration, agent.plan, request.policy);
       case 'reload':
@@ -98,41 +96,30 @@ export class ControlDesk implements Handler {
         return {};
       case 'admit':
         checkDefinition(agent, request);
-        return await admitThrough(agent, request, signal);
+        return await admitThrough(agent, { ...request, namespace }, signal);
       case 'libvirt':
         return await answerLibvirt(agent, request);
       case 'quarantine':
       case 'unquarantine':
-        return await quarantine(agent, request.device, request.request === 'quarantine');
+        return await quarantine(agent, { ...request, namespace }, request.request === 'quarantine');
     }
   }
 
-  #checkNamespace(asked: string | undefined): void {
-    const { namespaceName } = this.#options;
-    if (asked === undefined || asked === namespaceName || asked === this.#inode()) return;
-    throw new TapwallError('NAMESPACE_NOT_FOUND', `this agent does not serve the network namespace ${asked}`);
-  }
-
   #hello(): HelloResult {
-    const { namespaceName = null } = this.#options;
     return {
       tapwall: VERSION,
       versions: [PROTOCOL_VERSION],
       pid: process.pid,
-      namespaces: [{ name: namespaceName, inode: this.#inode() }],
+      home: this.#guide.home,
+      namespaces: this.#guide.served(this.#served),
     };
   }
 
-  #inode(): string {
-    const { namespace } = this.#options;
-    return String(namespace?.inode ?? statSync('/proc/self/ns/net', { bigint: true }).ino);
-  }
-
-  async #status(agent: Agent): Promise<StatusResult> {
+  async #status(agent: Agent, namespace: string | undefined): Promise<StatusResult> {
     const { configuration, plan } = agent;
+    const all = await agent.ask({ request: 'devices', namespace });
     const devices: Record<string, number> = {};
-    for (const { state } of await agent.ask({ request: 'devices' }))
-      devices[state] = (devices[state] ?? 0) + 1;
+    for (const { state } of all) devices[state] = (devices[state] ?? 0) + 1;
     return {
       tapwall: VERSION,
       pid: process.pid,
@@ -144,15 +131,27 @@ export class ControlDesk implements Handler {
       devices,
       uptimeSeconds: Math.round((performance.now() - this.#started) / 1000),
       clients: this.#clients(),
+      ...(!isOwnAlone(configuration.namespaces) && { namespaces: namespacesOf(agent, all, namespace) }),
     };
   }
 
-  async #events(request: RequestOf<'events'>, session: Session, signal: AbortSignal): Promise<unknown> {
-    const { id, recent = 0, follow = true } = request;
+  async #events(
+    { id, recent = 0, follow = true }: RequestOf<'events'>,
+    namespace: string | undefined,
+    session: Session,
+    signal: AbortSignal,
+  ): Promise<unknown> {
     const send = session.send(id);
-    for (const json of recent > 0 ? this.#recent.slice(-recent) : []) send(json);
+    // What is about no namespace in particular is about each.
+    const isMeant = (event: TextOfEvent) =>
+      namespace === undefined || event.namespace === undefined || event.namespace === namespace;
+    const last = recent > 0 ? this.#recent.filter(isMeant).slice(-recent) : [];
+    for (const { json } of last) send(json);
     if (!follow) return {};
-    this.#followers.add(send);
+    const follower = (event: TextOfEvent) => {
+      if (isMeant(event)) send(event.json);
+    };
+    this.#followers.add(follower);
     const unfollow = session.follow();
     // From here on nothing is missed.
     send('{"event":"following"}');
@@ -160,26 +159,55 @@ export class ControlDesk implements Handler {
     try {
       if (!ended.aborted) await once(ended, 'abort');
     } finally {
-      this.#followers.delete(send);
+      this.#followers.delete(follower);
       unfollow();
     }
     return {};
   }
+}
 
-  #list(): ListResult {
-    const { placement = null, devices } = statusIn(linuxKernel(), this.#options.namespace);
-    return { placement, devices };
-  }
+/** An event as it is sent, and what it is about. */
+interface TextOfEvent {
+  json: string;
+  namespace: string | undefined;
+}
 
-  #counters({ devices: names }: RequestOf<'counters'>): { devices: unknown[] } {
-    const { devices } = this.#list();
-    const missing = names?.find((name) => !devices.some(({ device }) => device === name));
-    if (missing !== undefined)
-      throw new TapwallError('DEVICE_NOT_FOUND', `there is no macvtap device ${missing}`);
-    return {
-      devices: devices.filter(({ device }) => !names || names.length === 0 || names.includes(device)),
-    };
-  }
+function list(agent: Agent, namespace: string | undefined): ListResult {
+  const { placement = null, devices } = agent.status(namespace);
+  return { placement, devices };
+}
+
+function counters(
+  agent: Agent,
+  { devices: names }: RequestOf<'counters'>,
+  namespace: string | undefined,
+): { devices: unknown[] } {
+  const { devices } = list(agent, namespace);
+  const missing = names?.find((name) => !devices.some(({ device }) => device === name));
+  if (missing !== undefined)
+    throw new TapwallError('DEVICE_NOT_FOUND', `there is no macvtap device ${missing}`);
+  return {
+    devices: devices.filter(({ device }) => !names || names.length === 0 || names.includes(device)),
+  };
+}
+
+/** How it stands with each namespace, or with the one that is asked for. */
+function namespacesOf(
+  agent: Agent,
+  devices: readonly DeviceAnswer[],
+  asked: string | undefined,
+): NamespaceResult[] {
+  const counts = new Map<string | undefined, number>();
+  for (const { namespace } of devices) counts.set(namespace, (counts.get(namespace) ?? 0) + 1);
+  return agent.namespaces
+    .filter(({ name }) => asked === undefined || name === asked)
+    .map(({ name, inode, error }) => ({
+      name,
+      inode: String(inode),
+      state: error ? ('failed' as const) : ('served' as const),
+      devices: counts.get(name) ?? 0,
+      ...(error && { error }),
+    }));
 }
 
 /** A guest's definition is written by whoever may define guests: what it may ask for is for the configuration to say. */
@@ -196,8 +224,12 @@ function checkDefinition({ configuration }: Agent, { fromDefinition, devices }: 
   });
 }
 
-async function quarantine(agent: Agent, device: DeviceSelector, on: boolean): Promise<DeviceAnswer> {
-  const [answer] = await agent.ask({ request: 'quarantine', device, on });
+async function quarantine(
+  agent: Agent,
+  { device, namespace }: { device: DeviceSelector; namespace: string | undefined },
+  on: boolean,
+): Promise<DeviceAnswer> {
+  const [answer] = await agent.ask({ request: 'quarantine', device, on, namespace });
   if (!answer) throw new TapwallError('UNKNOWN', 'the agent did not answer');
   if (on && !answer.closed) {
     const { reason } = answer;
@@ -215,10 +247,17 @@ export async function admitThrough(
   request: Omit<RequestOf<'admit'>, 'version' | 'id'>,
   signal: AbortSignal,
 ): Promise<AdmitResult> {
-  const { guest, lift, waitMs = DEFAULT_WAIT_MS } = request;
+  const { guest, lift, namespace, waitMs = DEFAULT_WAIT_MS } = request;
   const end = performance.now() + waitMs;
   const ask = (devices: (AgentRequest & { request: 'admit' })['devices']) =>
-    agent.ask({ request: 'admit', guest, lift, devices, expectMs: Math.max(0, end - performance.now()) });
+    agent.ask({
+      request: 'admit',
+      namespace,
+      guest,
+      lift,
+      devices,
+      expectMs: Math.max(0, end - performance.now()),
+    });
   const answers = await ask(request.devices);
   for (;;) {
     const open = answers.flatMap((answer, at) => (isDecided(answer) ? [] : [at]));

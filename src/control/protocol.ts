@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { EventError } from '../agent/event.js';
 import type { DeviceAnswer } from '../agent/request.js';
 import type { DeviceStatus } from '../agent/status.js';
 import { addressText, readAddress } from '../config/address.js';
@@ -100,7 +101,10 @@ const envelope = {
   version: z.int(),
   /** Comes back with the answer. */
   id: z.int().min(0).max(Number.MAX_SAFE_INTEGER),
-  /** Of an agent that serves several: the name or the path by which it knows one; absent for the only one. */
+  /**
+   * Of an agent that serves several: the name or the path by which it knows one, or an inode number. Absent for all where
+   * something is only read, else for the agent's own.
+   */
   namespace: text(255).optional(),
 };
 
@@ -195,6 +199,8 @@ export interface HelloResult {
   tapwall: string;
   versions: number[];
   pid: number;
+  /** The inode number of the agent's own network namespace, as text, whether or not it is served. */
+  home: string;
   /** The network namespaces that the agent serves, by inode number as text. */
   namespaces: { name: string | null; inode: string }[];
 }
@@ -214,6 +220,19 @@ export interface StatusResult {
   devices: Record<string, number>;
   uptimeSeconds: number;
   clients: number;
+  /** The network namespaces that are there, where the configuration lists any. */
+  namespaces?: NamespaceResult[] | undefined;
+}
+
+/** How it stands with one network namespace. */
+export interface NamespaceResult {
+  name: string;
+  /** As text. */
+  inode: string;
+  state: 'served' | 'failed';
+  devices: number;
+  /** Why it is not served. */
+  error?: EventError | undefined;
 }
 
 /** What became of the devices of a request to admit. */

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, type AgentOptions } from '../agent/agent.js';
 import type { Configuration } from '../config/configuration.js';
+import { DEFAULT_NAMESPACES } from '../config/namespace.js';
 import { TapwallError } from '../error.js';
 import { answerHook, type HookRequest, type HookResult } from './hook.js';
 
@@ -30,7 +31,8 @@ async function startWithin(
 ): Promise<Agent> {
   for (const end = performance.now() + waitMs; ; await sleep(PAUSE_MS)) {
     try {
-      return await Agent.start(configuration, options);
+      // Guests of libvirt's are in one network namespace; the others are for an agent to serve.
+      return await Agent.start({ ...configuration, namespaces: DEFAULT_NAMESPACES }, options);
     } catch (error) {
       const isOwned = error instanceof TapwallError && error.code === 'OWNED_BY_OTHER';
       if (!isOwned || performance.now() >= end) throw error;

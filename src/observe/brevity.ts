@@ -8,6 +8,7 @@ const WINDOW_MS = 10_000;
 const WORDS: Partial<Record<AgentEvent['event'], string>> = {
   failed: 'devices could not have their policies',
   unmatched: 'devices match no binding',
+  'namespace-failed': 'network namespaces could not be served',
   warning: 'warnings',
   overflow: 'times link events were lost',
   repaired: 'times somebody else changed the filters and they were put right',

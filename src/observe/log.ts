@@ -31,6 +31,22 @@ export function humanLog(output: 'stderr' | 'stdout' = 'stderr'): Logger {
 
 /** Tells an agent's event as one line of the log, at the level it deserves. */
 export function logEvent(log: Logger, event: AgentEvent): void {
+  logLine(event.namespace === undefined ? log : within(log, event.namespace), event);
+}
+
+/** Every line begins with the name of the network namespace. */
+function within(log: Lines, namespace: string): Lines {
+  const prefix = `[${visibleLine(namespace)}] `;
+  return {
+    info: (text) => log.info(prefix + text),
+    warn: (text) => log.warn(prefix + text),
+    error: (text) => log.error(prefix + text),
+  };
+}
+
+type Lines = Record<'info' | 'warn' | 'error', (text: string) => void>;
+
+function logLine(log: Lines, event: AgentEvent): void {
   switch (event.event) {
     case 'ready':
       log.info(
@@ -70,6 +86,17 @@ export function logEvent(log: Logger, event: AgentEvent): void {
             ? 'everything to and from it is dropped'
             : 'nor could it be closed: it is as open as it was before'),
       );
+      break;
+    case 'namespace-ready':
+      log.info(
+        `served: ${event.devices} device${event.devices === 1 ? '' : 's'}, ${event.attached} filtered, in ${event.microseconds} µs`,
+      );
+      break;
+    case 'namespace-gone':
+      log.info('no longer there, and no longer served; its filters stay as they are');
+      break;
+    case 'namespace-failed':
+      log.error(`cannot be served, and will be tried again: ${event.error.message}`);
       break;
     case 'overflow':
     case 'warning':

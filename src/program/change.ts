@@ -77,6 +77,11 @@ function emptySet(set: string): ProgramMessage {
   return aboutShared(NFT_MSG_DELSETELEM, `DELSETELEM of ${set}`, leaf(NFTA_SET_ELEM_LIST_SET, cString(set)));
 }
 
+/** Empties sets of the shared table: all that was in them is gone. */
+export function emptySets(sets: readonly string[]): ProgramMessage[] {
+  return sets.map(emptySet);
+}
+
 /** Empties a base chain and takes it away. */
 export function deleteBase(chain: string): ProgramMessage[] {
   return [deleteRules(chain), deleteChain(chain)];

@@ -1,4 +1,5 @@
 import type { AgentEvent } from '../agent/event.js';
+import { OWN_NAMESPACE } from '../config/namespace.js';
 import { ServiceManager } from './service-manager.js';
 import { Watchdog } from './watchdog.js';
 
@@ -8,8 +9,8 @@ import { Watchdog } from './watchdog.js';
  */
 export class Service {
   readonly #manager: ServiceManager | undefined;
-  /** Interface indexes. */
-  readonly #filtered = new Set<number>();
+  /** Interface indexes, by network namespace: each has its own 1, 2, 3. */
+  readonly #filtered = new Map<string, Set<number>>();
   #placement = '';
   #watchdog: Watchdog | undefined;
 
@@ -21,13 +22,17 @@ export class Service {
   note(event: AgentEvent): void {
     switch (event.event) {
       case 'attached':
-        this.#filtered.add(event.index);
+        this.#of(event).add(event.index);
         break;
       case 'detached':
       case 'failed':
       case 'unmatched':
       case 'quarantined':
-        this.#filtered.delete(event.index);
+        this.#of(event).delete(event.index);
+        break;
+      case 'namespace-gone':
+      case 'namespace-failed':
+        this.#filtered.delete(event.namespace);
         break;
       case 'ready':
         this.#placement = event.placement;
@@ -45,8 +50,14 @@ export class Service {
   }
 
   get status(): string {
-    const { size } = this.#filtered;
+    const size = [...this.#filtered.values()].reduce((sum, indexes) => sum + indexes.size, 0);
     return `filtering ${size} device${size === 1 ? '' : 's'}, placement ${this.#placement}`;
+  }
+
+  #of({ namespace = OWN_NAMESPACE }: AgentEvent): Set<number> {
+    const known = this.#filtered.get(namespace) ?? new Set();
+    this.#filtered.set(namespace, known);
+    return known;
   }
 
   /** @param steps how many steps the agent's loop has taken until now. */

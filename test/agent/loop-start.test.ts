@@ -1,7 +1,8 @@
 /** What the loop finds at its start, from its predecessor, from hands and from strangers. */
 import assert from 'node:assert/strict';
 import type { FakeKernel } from '#src/kernel/fake.js';
-import { indexesBySet } from './state.js';
+import { swapMarks } from './shared-plan.js';
+import { indexesBySet, installed } from './state.js';
 import {
   addForeignTables,
   attachByHand,
@@ -276,3 +277,34 @@ underEach('an attachment made by hand over the agent’s stays when the binding 
   assert.deepEqual(rig.events(), ['reloaded']);
   assert.deepEqual(rig.installed(), ['2 by-hand/mine macvtap0']);
 });
+
+underEach(
+  'a table in which a mark stands for another policy is closed until all is changed',
+  (the) => {
+    const kernel = the.kernel();
+    const first = the.started(the.plan([the.guard, the.web], [bind('guard')]), kernel);
+    first.addDevice('macvtap0');
+    first.step();
+    first.loop.stop({ detach: false });
+    kernel.transactions.length = 0;
+    swapMarks('guard', 'web');
+    try {
+      // What the device's mark leads to after each transaction, if to anything.
+      const seen: string[] = [];
+      kernel.onTransaction = () => seen.push(...installed(kernel));
+      const second = the.rig(the.plan([the.guard, the.web], [bind('guard')]), kernel);
+      second.start();
+      assert.equal(seen[0], '2 - macvtap0');
+      assert.ok(!seen.includes('2 web macvtap0'), seen.join());
+      assert.deepEqual(second.installed(), ['2 guard macvtap0']);
+      second.loop.stop({ detach: false });
+      // One whose marks are the same is left alone.
+      const generation = kernel.generation();
+      the.rig(the.plan([the.guard, the.web], [bind('guard')]), kernel).start();
+      assert.equal(kernel.generation(), generation);
+    } finally {
+      swapMarks('guard', 'web');
+    }
+  },
+  inlineSettings.filter(({ placement }) => placement === 'prefix' || placement === 'chain'),
+);

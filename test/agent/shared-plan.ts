@@ -108,6 +108,12 @@ export function markOf(policy: string): number {
   return mark;
 }
 
+/** Gives two policies each other's mark in the plans that are made from now on, as another agent may have. */
+export function swapMarks(a: string, b: string): void {
+  const [markOfA, markOfB] = [markOf(a), markOf(b)];
+  marks.set(a, markOfB).set(b, markOfA);
+}
+
 function nameOf(policy: TestPolicy): string {
   return 'messages' in policy ? policy.policy : policy.name;
 }

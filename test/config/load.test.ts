@@ -43,6 +43,7 @@ describe('a configuration that is right', () => {
       unmatched: { action: 'policy', policy: 'legacy' },
       domainPolicies: [],
       egress: 'optional',
+      namespaces: ['self'],
       owner: true,
       reconcileMs: 60_000,
       control: { path: undefined, group: undefined, mode: undefined },

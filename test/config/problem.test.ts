@@ -2,9 +2,6 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { parse, problemsOf, refuses, warns, withBindings, withPolicy } from './support.js';
 
-const LATER =
-  'It is refused, not ignored: what it asks for would not be enforced. Take it out, or use a version that knows it.';
-
 describe('YAML', () => {
   test('every syntax error is told', () => {
     refuses(
@@ -85,7 +82,7 @@ describe('keys and types', () => {
       'polices: {}\npolicies: {}\nBindings: []\nbindings: []\nwhatever: 1\ndevices: { prefix: [a] }\n',
       '1:1+7 unknown key `polices` in the configuration | Did you mean `policies`?',
       '3:1+8 unknown key `Bindings` in the configuration | Did you mean `bindings`?',
-      '5:1+8 unknown key `whatever` in the configuration | The keys here are `devices`, `placement`, `unmatched`, `egress`, `owner`, `reconcile`, `control`, `sets`, `policies`, `domain-policies`, `bindings`.',
+      '5:1+8 unknown key `whatever` in the configuration | The keys here are `devices`, `placement`, `unmatched`, `egress`, `namespaces`, `owner`, `reconcile`, `control`, `sets`, `policies`, `domain-policies`, `bindings`.',
       '6:12+6 unknown key `prefix` in `devices` | Did you mean `prefixes`?',
     );
     refuses(
@@ -95,13 +92,6 @@ describe('keys and types', () => {
     refuses(
       withBindings('{ devcie: "*", policy: p, mac: 52:54:00:00:00:01 }'),
       '4:5+6 unknown key `devcie` in a binding | Did you mean `device`?',
-    );
-  });
-
-  test('what later versions enforce is refused by name, never ignored', () => {
-    refuses(
-      withBindings('{ device: "*", policy: p, namespace: b }'),
-      `4:29+9 the key \`namespace\` is not supported by this version of tapwall | ${LATER}`,
     );
   });
 
@@ -153,7 +143,7 @@ describe('keys and types', () => {
       '4:8+6 unknown key `gaurds` in the policy `p` | Did you mean `guards`?',
       '4:29+5 expected `accept` or `drop`, got the text `maybe`',
       '6:26+1 there is no policy `q`',
-      '6:29+4 unknown key `what` in a binding | The keys here are `device`, `parent`, `mac`, `alias`, `guest`, `uuid`, `addresses`, `policy`.',
+      '6:29+4 unknown key `what` in a binding | The keys here are `device`, `parent`, `mac`, `alias`, `guest`, `uuid`, `namespace`, `addresses`, `policy`.',
       '7:3+13 this binding selects nothing | Name what it is for; `device: "*"` is every device.',
       '7:13+1 expected text, got the number 1',
     );
@@ -321,7 +311,7 @@ describe('the list of problems', () => {
     refuses(
       'bindings: [{ device: "*", policy: p }]\npolicies: { p: &p { default: maybe }, q: *p }\nx: 1\n',
       '2:30+5 expected `accept` or `drop`, got the text `maybe`',
-      '3:1+1 unknown key `x` in the configuration | The keys here are `devices`, `placement`, `unmatched`, `egress`, `owner`, `reconcile`, `control`, `sets`, `policies`, `domain-policies`, `bindings`.',
+      '3:1+1 unknown key `x` in the configuration | The keys here are `devices`, `placement`, `unmatched`, `egress`, `namespaces`, `owner`, `reconcile`, `control`, `sets`, `policies`, `domain-policies`, `bindings`.',
     );
   });
 
@@ -342,7 +332,7 @@ describe('the list of problems', () => {
   test('keeps control characters away from the terminal', () => {
     refuses(
       'policies: {}\nbindings: []\n"a\\e[31m": 1\n',
-      '3:1+9 unknown key `a\\u001b[31m` in the configuration | The keys here are `devices`, `placement`, `unmatched`, `egress`, `owner`, `reconcile`, `control`, `sets`, `policies`, `domain-policies`, `bindings`.',
+      '3:1+9 unknown key `a\\u001b[31m` in the configuration | The keys here are `devices`, `placement`, `unmatched`, `egress`, `namespaces`, `owner`, `reconcile`, `control`, `sets`, `policies`, `domain-policies`, `bindings`.',
     );
   });
 });
