@@ -43,7 +43,9 @@ export class Clerk {
       case 'quarantine':
         return [this.#quarantine(request)];
       case 'devices':
-        return [...this.#keeper.devices.values()].map(describe);
+        return [...this.#keeper.devices.values()]
+          .filter(({ told }) => !request.untold || !isTold(told))
+          .map(describe);
     }
   }
 
@@ -62,6 +64,7 @@ export class Clerk {
         this.#expect(told, facts, request.expectMs);
         continue;
       }
+      if (request.onlyUntold && isTold(device.told)) continue;
       const quarantined = device.told?.quarantined && !request.lift ? true : undefined;
       if (Object.keys(facts).length > 0) device.told = { ...facts, ...(quarantined && { quarantined }) };
       else if (request.lift && device.told) device.told = withoutQuarantine(device.told);
@@ -151,6 +154,11 @@ function factsOf({ guest }: AgentRequest & { request: 'admit' }, told: ToldDevic
     ...(policy !== undefined && { policy }),
     ...(addresses !== undefined && { addresses }),
   };
+}
+
+/** Whether anything is known of the VM. */
+function isTold(told: ToldFacts | undefined): boolean {
+  return told !== undefined && withoutQuarantine(told) !== undefined;
 }
 
 function withoutQuarantine({ quarantined: _, ...told }: ToldFacts): ToldFacts | undefined {

@@ -41,9 +41,12 @@ type DeviceRequest =
       expectMs: number;
       /** Whether a quarantine ends. */
       lift?: boolean | undefined;
+      /** Whether devices of which something was told before are left alone. */
+      onlyUntold?: boolean | undefined;
     }
   | { request: 'quarantine'; device: DeviceSelector; on: boolean }
-  | { request: 'devices' };
+  /** `untold`: only those of which nothing was told. */
+  | { request: 'devices'; untold?: boolean | undefined };
 
 /** How it stands with a device. */
 export interface DeviceAnswer {

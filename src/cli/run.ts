@@ -4,6 +4,7 @@ import { type AgentEvent, eventError } from '../agent/event.js';
 import { loadConfiguration } from '../config/load.js';
 import { Control } from '../control/control.js';
 import { formatProblem, TapwallError } from '../error.js';
+import { LibvirtState } from '../libvirt/state.js';
 import { Brevity } from '../observe/brevity.js';
 import { humanLog, logEvent } from '../observe/log.js';
 import { Service } from '../systemd/service.js';
@@ -72,6 +73,7 @@ async function run(options: Options): Promise<number> {
     tell(event);
     control?.tell(event);
   };
+  const warn = (message: string) => announce({ event: 'warning', message });
   const summing = setInterval(() => sumUp(), SUMMING_MS).unref();
   const load = () => {
     const configuration = loadConfiguration(options.config);
@@ -100,7 +102,7 @@ async function run(options: Options): Promise<number> {
       namespace,
       namespaceName: options.namespace,
       reload,
-      notice: (message) => announce({ event: 'warning', message }),
+      notice: warn,
     });
     control = desk;
     try {
@@ -116,6 +118,8 @@ async function run(options: Options): Promise<number> {
       throw error;
     }
     desk.serve(agent);
+    const { libvirtState } = configuration;
+    const state = libvirtState === undefined ? undefined : new LibvirtState(libvirtState, agent, warn);
     const running = agent;
     service.watch(() => running.steps);
     const died = new Promise<TapwallError>((resolve) => running.once('error', resolve));
@@ -136,6 +140,7 @@ async function run(options: Options): Promise<number> {
       await running.stop({ detach: options.detachOnExit === true });
       return EXIT.success;
     } finally {
+      state?.close();
       service.close();
       signals.close();
       await running.stop();

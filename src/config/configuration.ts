@@ -26,6 +26,8 @@ export interface Configuration {
   reconcileMs: number;
   /** The control socket of `tapwall run`; undefined for none. */
   control: ControlSettings | undefined;
+  /** The folder in which libvirt keeps the state of guests that run; undefined for not reading it. */
+  libvirtState: string | undefined;
   /** Sets that inline rules may name as `@NAME`. By name, in the order of the file. */
   sets: Map<string, NamedSet>;
   /** By name, in the order of the file. */

@@ -9,7 +9,7 @@ import { checkPart } from './issue.js';
 import { readNamedSets } from './named-sets.js';
 import { readNamespaces } from './namespace.js';
 import { RESERVED_POLICY_NAMES, readPolicies } from './policies.js';
-import { topSchema } from './schema.js';
+import { DEFAULT_LIBVIRT_STATE, topSchema } from './schema.js';
 import type { SourceText } from './source.js';
 import { quote } from './suggest.js';
 import type { LocatedEntry, LocatedMap } from './yaml.js';
@@ -59,6 +59,7 @@ export class ConfigurationReader {
       owner: top?.owner ?? true,
       reconcileMs: intervalOf(top?.reconcile ?? DEFAULT_RECONCILE),
       control: readControl(entries.get('control'), findings),
+      libvirtState: libvirtStateOf(top?.['libvirt-state'] ?? DEFAULT_LIBVIRT_STATE),
       sets,
       policies,
       domainPolicies,
@@ -114,6 +115,10 @@ export class ConfigurationReader {
 function intervalOf(text: string): number {
   const read = readInterval(text);
   return 'milliseconds' in read ? read.milliseconds : 0;
+}
+
+function libvirtStateOf(value: string): string | undefined {
+  return value === 'off' ? undefined : value;
 }
 
 /** The keys of a map; undefined if it is none. */

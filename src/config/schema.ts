@@ -6,6 +6,7 @@ import {
   aliasGlob,
   deviceGlob,
   duration,
+  folderPath,
   groupName,
   guard,
   guestGlob,
@@ -21,6 +22,9 @@ import {
   uuid,
   variables,
 } from './text.js';
+
+/** Of the system's libvirtd and virtqemud. */
+export const DEFAULT_LIBVIRT_STATE = '/run/libvirt/qemu';
 
 /** nft's flags of a set, as far as a configuration may ask for them. */
 const setFlag = z.enum(['interval', 'timeout', 'dynamic', 'constant']);
@@ -80,6 +84,15 @@ export const topSchema = z.strictObject({
     description:
       'The socket over which `tapwall run` can be asked something; `off` for none. docs/control.md tells more.',
   }),
+  'libvirt-state': z
+    .union([z.literal('off'), folderPath])
+    .optional()
+    .meta({
+      title: 'absolute path, or `off`',
+      description:
+        'Where libvirt keeps the state of guests that run: by it the agent knows whose a device is that was plugged in.',
+      default: DEFAULT_LIBVIRT_STATE,
+    }),
   sets: z
     .record(z.string(), z.unknown())
     .optional()

@@ -141,6 +141,11 @@ export const socketPath = textWith((text) => {
     : undefined;
 });
 
+export const folderPath = textWith((text) => {
+  if (!text.startsWith('/')) return { message: `${quote(text)} is not an absolute path` };
+  return text.includes('\0') ? { message: 'a path with a NUL' } : undefined;
+});
+
 export const groupName = textWith((text) =>
   /^[^\s:]{1,32}$/.test(text) ? undefined : { message: `${quote(text)} is not the name of a group` },
 );

@@ -34,8 +34,24 @@ export interface DomainInterface {
  */
 export function parseDomain(xml: string): Domain {
   if (Buffer.byteLength(xml) > LARGEST_DOMAIN_BYTES) throw flaw('it is larger than 512 KiB');
-  const root = rootOf(xml);
-  if (root.localName !== 'domain' || root.namespaceURI) throw flaw(`its root is <${root.nodeName}>`);
+  return readDomain(rootOf(xml, 'domain'));
+}
+
+/**
+ * Reads the state of a domain that runs, as libvirt keeps it for itself: its XML as it is now, and more around it.
+ * @throws TapwallError DOMAIN
+ */
+export function parseState(xml: string): Domain {
+  if (Buffer.byteLength(xml) > LARGEST_STATE_BYTES) throw flaw('it is larger than 4 MiB');
+  const domain = firstChild(rootOf(xml, 'domstatus'), 'domain');
+  if (!domain) throw flaw('it has no <domain>');
+  return readDomain(domain);
+}
+
+/** libvirt keeps more in it than in the XML, a list of the processor's features and of jobs among it. */
+const LARGEST_STATE_BYTES = 4 << 20;
+
+function readDomain(root: Element): Domain {
   const name = textOf(firstChild(root, 'name'));
   if (!name) throw flaw('it has no <name>');
   const uuid = normaliseUuid(textOf(firstChild(root, 'uuid')) ?? '');
@@ -43,12 +59,17 @@ export function parseDomain(xml: string): Domain {
   const chosen = guestChoice(firstChild(root, 'metadata'));
   const devices = firstChild(root, 'devices');
   const interfaces = (devices ? childrenOf(devices, 'interface') : [])
-    .filter((element) => attributeOf(element, 'type') === 'direct')
+    .filter((element) => attributeOf(actualOf(element), 'type') === 'direct')
     .map((element) => readInterface(element, chosen));
   return { name, uuid, interfaces };
 }
 
-function rootOf(xml: string): Element {
+/** What an interface of a network came to: in a state it stands beside what the definition says. */
+function actualOf(element: Element): Element {
+  return firstChild(element, 'actual') ?? element;
+}
+
+function rootOf(xml: string, name: string): Element {
   // A document type could declare entities, and libvirt writes none.
   if (/<!DOCTYPE/i.test(xml)) throw flaw('it has a document type');
   let root: Element | null;
@@ -62,6 +83,7 @@ function rootOf(xml: string): Element {
     throw flaw(`it is not well-formed XML: ${reason}`);
   }
   if (!root) throw flaw('it is empty');
+  if (root.localName !== name || root.namespaceURI) throw flaw(`its root is <${root.nodeName}>`);
   return root;
 }
 
@@ -75,7 +97,7 @@ function readInterface(
   return {
     device: attributeOf(firstChild(element, 'target'), 'dev'),
     mac,
-    parent: attributeOf(firstChild(element, 'source'), 'dev'),
+    parent: attributeOf(firstChild(actualOf(element), 'source'), 'dev'),
     alias: attributeOf(firstChild(element, 'alias'), 'name'),
     choice: chosen(mac, filterref && readFilterref(filterref, mac)),
   };

@@ -76,8 +76,11 @@ async function admit(
   }
 }
 
-/** @throws TapwallError DOMAIN for a device without a name, POLICY_NOT_ALLOWED for a policy that is not the guest's to choose. */
-function toldDevice(
+/**
+ * What an agent is told of an interface.
+ * @throws TapwallError DOMAIN for a device without a name, POLICY_NOT_ALLOWED for a policy that is not the guest's to choose.
+ */
+export function toldDevice(
   { device, mac, alias, choice }: DomainInterface,
   domainPolicies: readonly string[],
 ): ToldDevice {

@@ -47,6 +47,7 @@ describe('a configuration that is right', () => {
       owner: true,
       reconcileMs: 60_000,
       control: { path: undefined, group: undefined, mode: undefined },
+      libvirtState: '/run/libvirt/qemu',
       sets: new Map([
         [
           'dns',
@@ -163,6 +164,14 @@ describe('a configuration that is right', () => {
     };
     assert.equal(fileOf('/srv/a.nft'), '/srv/a.nft');
     assert.equal(fileOf('../a.nft'), '/etc/a.nft');
+  });
+
+  test('may name the folder in which libvirt keeps its state, or leave it unread', () => {
+    const stateOf = (value: string) =>
+      parse(`libvirt-state: ${value}\n${withBindings('{ device: "*", policy: p }')}`).libvirtState;
+    assert.deepEqual(['/run/other', 'off'].map(stateOf), ['/run/other', undefined]);
+    const problems = problemsOf(() => stateOf('run/libvirt'));
+    assert.deepEqual(problems.map(brief), ['1:16+11 `run/libvirt` is not an absolute path']);
   });
 
   test('may begin with a byte order mark, which does not move the first line', () => {

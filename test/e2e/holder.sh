@@ -28,6 +28,8 @@ mount --rbind "$devices" /dev
 ip link set lo up
 # The guests' devices stand on vx0; vx1 is the world: the gateway and a machine of the LAN.
 ip link add vx0 type veth peer name vx1
+# Nobody but guests speaks IPv6: the host would ask for routers through the cable, ever again.
+for link in vx0 vx1; do echo 1 >/proc/sys/net/ipv6/conf/$link/disable_ipv6; done
 ip link set vx0 up
 ip link set vx1 up
 ip addr add 10.78.0.1/24 dev vx1

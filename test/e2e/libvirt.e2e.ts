@@ -60,6 +60,11 @@ describe('libvirt', { timeout: 280_000 }, () => {
     assert.equal(status, 0, stderr);
   }
 
+  function plug(...command: string[]): void {
+    const { status, stderr } = host.virsh(...command, '--live');
+    assert.equal(status, 0, stderr);
+  }
+
   /** @returns what virsh said. */
   function refused(name: string): string {
     const { status, stderr } = host.virsh('start', name);
@@ -158,15 +163,51 @@ describe('libvirt', { timeout: 280_000 }, () => {
   });
 
   it('filters an interface that is plugged in, and leaves nothing when it is pulled', async () => {
-    const plug = (verb: string, ...more: string[]) => {
-      const { status, stderr } = host.virsh(verb, 'store', 'direct', '--mac', '52:54:00:00:09:01', ...more);
-      assert.equal(status, 0, stderr);
-    };
-    plug('attach-interface', '--source', 'vx0', '--model', 'virtio', '--live');
+    const store = ['store', 'direct', '--mac', '52:54:00:00:09:01'];
+    plug('attach-interface', ...store, '--source', 'vx0', '--model', 'virtio');
     await until('its policy', () => policies().includes('52:54:00:00:09:01 open'));
-    plug('detach-interface', '--live');
+    plug('detach-interface', ...store);
     await until('its end', () => devices().length === 2, 30_000);
     assert.deepEqual(policies(), ['52:54:00:00:00:01 lan-guard', '52:54:00:00:00:02 open']);
+  });
+
+  it('knows whose an interface is that is plugged in, and it is closed until then', async () => {
+    const mac = '52:54:00:00:09:02';
+    plug('attach-interface', 'web-1', 'direct', '--mac', mac, '--source', 'vx0');
+    await until('its policy', () => policies().includes(`${mac} lan-guard`));
+    const plugged = devices().find((one) => one.mac === mac);
+    assert.equal(plugged?.guest, 'web-1');
+    const told = () => host.events.filter((event) => 'index' in event && event.index === plugged?.index);
+    await until('both events', () => told().length > 1);
+    const [first, second, ...more] = told();
+    assert.ok(first?.event === 'unmatched' && first.closed, JSON.stringify(first));
+    assert.ok(second?.event === 'attached' && second.policy === 'lan-guard', JSON.stringify(second));
+    assert.deepEqual(more, []);
+    plug('detach-interface', 'web-1', 'direct', '--mac', mac);
+    await until('its end', () => devices().length === 2, 30_000);
+  });
+
+  it('knows the same of an interface of a network, plugged in while no agent runs', async () => {
+    const network = join(host.folder, 'network.xml');
+    writeFileSync(
+      network,
+      "<network><name>uplink</name><forward mode='bridge'><interface dev='vx0'/></forward></network>",
+    );
+    for (const args of [
+      ['net-define', network],
+      ['net-start', 'uplink'],
+    ]) {
+      const { status, stderr } = host.virsh(...args);
+      assert.equal(status, 0, stderr);
+    }
+    const mac = '52:54:00:00:09:03';
+    await host.stopAgent();
+    plug('attach-interface', 'web-1', 'network', '--source', 'uplink', '--mac', mac);
+    await host.startAgent();
+    await until('its policy', () => policies().includes(`${mac} lan-guard`));
+    // In the XML of a guest that runs it is what it came to.
+    plug('detach-interface', 'web-1', 'direct', '--mac', mac);
+    await until('its end', () => devices().length === 2, 30_000);
   });
 
   it('goes on when libvirtd is killed and started again', async () => {
