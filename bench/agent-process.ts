@@ -115,11 +115,20 @@ export class AgentProcess {
       .slice(11, 13)
       .map((ticks) => Number(ticks) * TICK_NS);
     const threads = readdirSync(`/proc/${this.#child.pid}/task`);
-    const total = threads.reduce((sum, thread) => {
-      const [nanoseconds] = this.#read(`task/${thread}/schedstat`).split(' ');
-      return sum + Number(nanoseconds);
-    }, 0);
+    const total = threads.reduce((sum, thread) => sum + this.#threadTime(thread), 0);
     return { user, system, total };
+  }
+
+  /** Nanoseconds that one of its threads has run. One may end between the listing and the reading. */
+  #threadTime(thread: string): number {
+    try {
+      return Number(this.#read(`task/${thread}/schedstat`).split(' ', 1)[0]);
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESRCH')) {
+        return 0;
+      }
+      throw error;
+    }
   }
 
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {

@@ -49,6 +49,10 @@ class Recorder implements Transport {
     this.#transport.listen(on);
   }
 
+  linkName(index: number): string | undefined {
+    return this.#transport.linkName(index);
+  }
+
   close(): void {}
 
   /** What was sent since it was last taken. */

@@ -1,6 +1,8 @@
 #include "netlink_socket.h"
 
 #include <linux/netlink.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -153,6 +155,17 @@ Bytes NetlinkSocket::Dump(Bytes request, int timeout_ms) {
 Bytes NetlinkSocket::ReceiveOne() {
   buffer_.Clear();
   return Receive() ? buffer_.From(0) : Bytes{};
+}
+
+std::optional<std::string> NetlinkSocket::LinkName(int index) {
+  ifreq request = {};
+  request.ifr_ifindex = index;
+  // netdevice(7): any socket will do. RTM_GETLINK would wait for the lock that is held while a link is made.
+  if (ioctl(fd(), SIOCGIFNAME, &request) == 0) {
+    return std::string(request.ifr_name, strnlen(request.ifr_name, sizeof request.ifr_name));
+  }
+  if (errno == ENODEV) return std::nullopt;
+  throw SystemCallFailure(errno, "ioctl", "SIOCGIFNAME");
 }
 
 void NetlinkSocket::Send(Bytes request) {

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "bytes.h"
@@ -71,6 +73,9 @@ class NetlinkSocket {
    * not even make what it would be told.
    */
   void Listen(bool on);
+
+  /** The name of a link of the socket's namespace; none if there is no such link. */
+  std::optional<std::string> LinkName(int index);
 
  private:
   struct Close {

@@ -58,7 +58,8 @@ Napi::Function Socket::Define(Napi::Env env) {
   return DefineClass(env, {Getter<&Socket::GetPortId>("portId"), Getter<&Socket::GetFd>("fd"),
                            Method<&Socket::Transact>("transact"), Method<&Socket::Confirm>("confirm"),
                            Method<&Socket::Dump>("dump"), Method<&Socket::Receive>("receive"),
-                           Method<&Socket::Listen>("listen"), Method<&Socket::Close>("close")});
+                           Method<&Socket::Listen>("listen"), Method<&Socket::LinkName>("linkName"),
+                           Method<&Socket::Close>("close")});
 }
 
 Socket::Socket(const Napi::CallbackInfo& info)
@@ -102,6 +103,13 @@ Napi::Value Socket::Listen(const Napi::CallbackInfo& info) {
   const bool on = ReadBoolean(info[0], "on");
   Open("setsockopt").Listen(on);
   return info.Env().Undefined();
+}
+
+Napi::Value Socket::LinkName(const Napi::CallbackInfo& info) {
+  const int index = static_cast<int>(ReadInteger(info[0], "index", 0, kMaximumInt));
+  const std::optional<std::string> name = Open("ioctl").LinkName(index);
+  if (!name) return info.Env().Undefined();
+  return Napi::String::New(info.Env(), *name);
 }
 
 Napi::Value Socket::Close(const Napi::CallbackInfo& info) {

@@ -35,6 +35,7 @@ class Socket : public Wrapped<Socket> {
   Napi::Value Dump(const Napi::CallbackInfo& info);
   Napi::Value Receive(const Napi::CallbackInfo& info);
   Napi::Value Listen(const Napi::CallbackInfo& info);
+  Napi::Value LinkName(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
 
   NetlinkSocket& Open(const char* syscall);

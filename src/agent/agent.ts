@@ -324,7 +324,7 @@ export class Agent extends EventEmitter<AgentEvents> {
   }
 
   #receive(message: WorkerMessage): void {
-    if ('event' in message) this.#tell(message.event);
+    if ('events' in message) for (const event of message.events) this.#tell(event);
     else if ('namespace' in message) this.#namespaces.note(message.namespace, message.isGone);
     else if ('refused' in message) this.emit('refused', asError(message.refused));
     else if ('fatal' in message) this.#fail(asError(message.fatal));

@@ -32,7 +32,18 @@ export class Herald {
     const { name, index } = link;
     const { microseconds } = this;
     const inAdvance = hooks.size === 0;
-    this.emit({ event: 'attached', device: name, index, policy, tables, ...how, inAdvance, microseconds });
+    const { replaced, kept } = how;
+    this.emit({
+      event: 'attached',
+      device: name,
+      index,
+      policy,
+      tables,
+      replaced,
+      kept,
+      inAdvance,
+      microseconds,
+    });
   }
 
   detached({ link: { name, index } }: Device, reason: DetachReason, tables: readonly string[]): void {

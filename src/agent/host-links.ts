@@ -2,11 +2,12 @@ import type { NetlinkSocket } from '../kernel/socket.js';
 import type { Link } from '../links/link.js';
 import { findLink, listLinks } from '../links/query.js';
 
-/** What the agent asks about the links of its namespace. */
+/**
+ * What the agent asks about the links of its namespace. What it asks for a device that has just appeared waits for no lock:
+ * its maker is about to make the next one, or is still at this one.
+ */
 export class HostLinks {
   readonly #route: NetlinkSocket;
-  /** Names of parents, by interface index, as they were when the agent last woke: hundreds of devices have one. */
-  readonly #parents = new Map<number, string>();
 
   constructor(route: NetlinkSocket) {
     this.#route = route;
@@ -17,24 +18,14 @@ export class HostLinks {
     return listLinks(this.#route).filter(({ kind }) => kind === 'macvtap');
   }
 
-  /** A parent may be renamed, and no event tells of it: the next question is asked of the kernel again. */
-  forgetParents(): void {
-    this.#parents.clear();
-  }
-
-  /** The parent's name as it is now; undefined when it is in another namespace, where its index means nothing here. */
+  /** The parent's name as it is now: it may be renamed, and no event tells of it. Undefined when it is in another namespace, where its index means nothing here. */
   parentName({ parentIndex, parentElsewhere }: Link): string | undefined {
-    if (parentIndex === undefined || parentElsewhere) return undefined;
-    const known = this.#parents.get(parentIndex);
-    if (known !== undefined) return known;
-    const name = findLink(this.#route, { index: parentIndex })?.name;
-    if (name !== undefined) this.#parents.set(parentIndex, name);
-    return name;
+    return parentIndex === undefined || parentElsewhere ? undefined : this.#route.linkName(parentIndex);
   }
 
   /** False for a device that went away or was renamed meanwhile: the event that says so is on its way. */
   hasName({ index, name }: Link): boolean {
-    return findLink(this.#route, { index })?.name === name;
+    return this.#route.linkName(index) === name;
   }
 
   /** Indexes of the links that have these names. */

@@ -1,4 +1,4 @@
-import { matchBinding } from '../config/binding.js';
+import { type DeviceFacts, matchBinding } from '../config/binding.js';
 import type { Binding } from '../config/configuration.js';
 import { TapwallError } from '../error.js';
 import type { Link } from '../links/link.js';
@@ -23,6 +23,36 @@ import {
   type Target,
   targetOf,
 } from './target.js';
+
+/** What bindings may ask about a device. */
+class KnownFacts implements DeviceFacts {
+  readonly name: string;
+  readonly kind: string;
+  readonly mac: string;
+  readonly alias: string | undefined;
+  readonly guest: string | undefined;
+  readonly uuid: string | undefined;
+  readonly namespace: string | undefined;
+  readonly #link: Link;
+  readonly #links: HostLinks;
+
+  constructor({ link, assignedMac, told }: Device, links: HostLinks, namespace: string | undefined) {
+    this.name = link.name;
+    this.kind = link.kind ?? '';
+    this.mac = assignedMac;
+    this.alias = link.alias ?? told?.alias;
+    this.guest = told?.guest;
+    this.uuid = told?.uuid;
+    this.namespace = namespace;
+    this.#link = link;
+    this.#links = links;
+  }
+
+  /** Asked of the kernel only if a binding asks for it. */
+  get parentName(): string | undefined {
+    return this.#links.parentName(this.#link);
+  }
+}
 
 /** What a device should have that is behind no door any more. */
 const NOTHING: Target = { policy: undefined, admission: NO_ADMISSION, program: undefined, hook: undefined };
@@ -241,21 +271,8 @@ export class Keeper {
     }
   }
 
-  #bindingFor({ link, assignedMac, told }: Device): Binding | undefined {
-    const parentName = () => this.#links.parentName(link);
-    return matchBinding(this.plan.bindings, {
-      name: link.name,
-      kind: link.kind ?? '',
-      mac: assignedMac,
-      alias: link.alias ?? told?.alias,
-      guest: told?.guest,
-      uuid: told?.uuid,
-      namespace: this.#namespace,
-      // Asked of the kernel only if a binding asks for it.
-      get parentName() {
-        return parentName();
-      },
-    });
+  #bindingFor(device: Device): Binding | undefined {
+    return matchBinding(this.plan.bindings, new KnownFacts(device, this.#links, this.#namespace));
   }
 
   /** Leaves a device what it has, where it should have nothing: the next start, reload or overflow tries again. */

@@ -29,7 +29,14 @@ export class LinkEvents {
   /** The events of one datagram that is queued; undefined when none is, and `lost` once when some were. */
   next(): LinkEvent[] | 'lost' | undefined {
     try {
-      return this.socket.receive()?.flatMap((message) => parseLinkEvent(message) ?? []);
+      const messages = this.socket.receive();
+      if (!messages) return undefined;
+      const events: LinkEvent[] = [];
+      for (const message of messages) {
+        const event = parseLinkEvent(message);
+        if (event) events.push(event);
+      }
+      return events;
     } catch (error) {
       if (isKernelError(error, 'ENOBUFS')) return 'lost';
       throw error;

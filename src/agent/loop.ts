@@ -197,7 +197,6 @@ export class AgentLoop {
   }
 
   #handleAll({ links, changes }: Ready, { mostEvents, compares = true }: Turn): void {
-    this.#links.forgetParents();
     const { watch } = this.#channel;
     const foreign = changes || watch.isLost ? watch.drain() : undefined;
     const isKnown = foreign !== undefined && foreign.tables.size > 0;

@@ -108,7 +108,6 @@ export class Reconciler {
     onRepair: () => void,
   ): boolean {
     const { plan } = this.#keeper;
-    this.#links.forgetParents();
     const generation = readGeneration(netfilter);
     const macvtaps = this.#links.macvtaps();
     const tables = readTables(netfilter);

@@ -203,6 +203,8 @@ export function isInPlace(device: Device, target: Target, directions: readonly n
     target.keepsTables || (target.program ? hasProgram(device, target.program) : device.tables.length === 0);
   if (!tables) return false;
   if (device.admission.isSame(target.admission)) return true;
+  // A device that is new: comparing would make the list of all that it is to have.
+  if (device.admission.isEmpty !== target.admission.isEmpty) return false;
   const { leave, join } = compareMembers(device.admission.members, target.admission.members);
   return leave.length === 0 && join.length === 0;
 }

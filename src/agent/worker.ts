@@ -8,6 +8,7 @@ import { MAXIMUM_WAIT_MS } from '../kernel/kernel.js';
 import { linuxKernel } from '../kernel/linux.js';
 import { type AgentEvent, type EventError, eventError } from './event.js';
 import { Fleet, type NamespaceState } from './fleet.js';
+import { Outbox } from './outbox.js';
 import type { Plan } from './plan.js';
 import { Rehearsal } from './rehearsal.js';
 import type { AgentRequest, DeviceAnswer } from './request.js';
@@ -29,7 +30,7 @@ export type WorkerCommand =
   | { command: 'stop'; detach: boolean };
 
 export type WorkerMessage =
-  | { event: AgentEvent }
+  | { events: AgentEvent[] }
   /** One that has come, gone or failed. */
   | { namespace: NamespaceState; isGone: boolean }
   | { fatal: EventError }
@@ -37,15 +38,16 @@ export type WorkerMessage =
   | { answered: number; answer: DeviceAnswer[] }
   | { answered: number; error: EventError };
 
-function post(message: WorkerMessage): void {
-  parentPort?.postMessage(message);
-}
+const outbox = new Outbox(
+  (message) => parentPort?.postMessage(message),
+  () => performance.now(),
+);
 
 function run({ plan, namespacePath, wakerFd, steps, commands }: WorkerStart): void {
   const kernel = linuxKernel();
   const namespace = namespacePath === undefined ? undefined : kernel.openNamespace(namespacePath);
-  const emit = (event: AgentEvent) => post({ event });
-  const onChange = (state: NamespaceState, isGone: boolean) => post({ namespace: state, isGone });
+  const emit = (event: AgentEvent) => outbox.add(event);
+  const onChange = (state: NamespaceState, isGone: boolean) => outbox.post({ namespace: state, isGone });
   const fleet = new Fleet(plan, { kernel, own: namespace, wakerFd, emit, onChange });
   let rehearsal: Rehearsal | undefined;
   fleet.start(() => {
@@ -53,37 +55,50 @@ function run({ plan, namespacePath, wakerFd, steps, commands }: WorkerStart): vo
   });
   const count = new Int32Array(steps);
   for (;;) {
-    if (!stepped(fleet, count)) continue;
+    const rehearses = rehearsal?.isOver === false;
+    const untilDue = outbox.sendDue();
+    const woken = stepped(fleet, count, rehearses ? 0 : Math.min(untilDue, MAXIMUM_WAIT_MS));
+    if (!woken) {
+      if (rehearses) rehearsal?.goOn();
+      continue;
+    }
     for (let next = receiveMessageOnPort(commands); next; next = receiveMessageOnPort(commands)) {
       const message = next.message as WorkerCommand;
-      if (message.command === 'reload') {
-        reload(fleet, message.plan);
-        continue;
+      if (message.command === 'stop') {
+        fleet.stop({ detach: message.detach });
+        outbox.flush();
+        // Held until now: a release opens sockets in it.
+        namespace?.close();
+        rehearsal?.close();
+        commands.close();
+        return;
       }
-      if (message.command === 'answer') {
-        answer(fleet, message.id, message.request);
-        continue;
-      }
-      if (message.command === 'release') {
-        fleet.release();
-        continue;
-      }
-      fleet.stop({ detach: message.detach });
-      // Held until now: a release opens sockets in it.
-      namespace?.close();
-      rehearsal?.close();
-      commands.close();
-      return;
+      obey(fleet, message);
+      outbox.flush();
     }
+  }
+}
+
+function obey(fleet: Fleet, command: Exclude<WorkerCommand, { command: 'stop' }>): void {
+  switch (command.command) {
+    case 'reload':
+      reload(fleet, command.plan);
+      break;
+    case 'answer':
+      answer(fleet, command.id, command.request);
+      break;
+    case 'release':
+      fleet.release();
+      break;
   }
 }
 
 function answer(fleet: Fleet, id: number, request: AgentRequest): void {
   try {
-    post({ answered: id, answer: fleet.answer(request) });
+    outbox.post({ answered: id, answer: fleet.answer(request) });
   } catch (error) {
     if (!(error instanceof TapwallError) || error.code === 'OWNED_BY_OTHER') throw error;
-    post({ answered: id, error: eventError(error) });
+    outbox.post({ answered: id, error: eventError(error) });
   }
 }
 
@@ -96,9 +111,9 @@ let failedWaits = 0;
  * A wait that fails has waited for nothing, and is begun again; the filters are in force meanwhile.
  * @param count tells that the thread lives.
  */
-function stepped(fleet: Fleet, count: Int32Array): boolean {
+function stepped(fleet: Fleet, count: Int32Array, timeoutMs: number): boolean {
   try {
-    const woken = fleet.step(MAXIMUM_WAIT_MS);
+    const woken = fleet.step(timeoutMs);
     Atomics.add(count, 0, 1);
     failedWaits = 0;
     return woken;
@@ -114,12 +129,12 @@ function reload(fleet: Fleet, plan: Plan): void {
     fleet.reload(plan);
   } catch (error) {
     if (!(error instanceof TapwallError)) throw error;
-    post({ refused: eventError(error) });
+    outbox.post({ refused: eventError(error) });
   }
 }
 
 try {
   run(workerData as WorkerStart);
 } catch (error) {
-  post({ fatal: eventError(error) });
+  outbox.post({ fatal: eventError(error) });
 }

@@ -14,11 +14,19 @@ export interface Subsystem {
   transact?(messages: readonly Message[], portId: number): Uint8Array[];
 }
 
+/** What a socket knows of its namespace, and tells it. */
+export interface FakeSurroundings {
+  linkName(index: number): string | undefined;
+  onListen(socket: FakeSocket, on: boolean): void;
+  onClose(socket: FakeSocket): void;
+}
+
 /** A socket of the fake kernel: takes bytes and gives bytes, as the addon's does. */
 export class FakeSocket implements Transport {
   readonly portId: number;
   readonly #subsystem: Subsystem;
   readonly #onListen: (socket: FakeSocket, on: boolean) => void;
+  readonly #linkName: (index: number) => string | undefined;
   readonly #onClose: (socket: FakeSocket) => void;
   #events: Uint8Array[] = [];
   /** Events were lost, and the reader has not been told. */
@@ -27,16 +35,10 @@ export class FakeSocket implements Transport {
   #congested = false;
   #open = true;
 
-  constructor(
-    portId: number,
-    subsystem: Subsystem,
-    {
-      onListen,
-      onClose,
-    }: { onListen(socket: FakeSocket, on: boolean): void; onClose(socket: FakeSocket): void },
-  ) {
+  constructor(portId: number, subsystem: Subsystem, { linkName, onListen, onClose }: FakeSurroundings) {
     this.portId = portId;
     this.#subsystem = subsystem;
+    this.#linkName = linkName;
     this.#onListen = onListen;
     this.#onClose = onClose;
   }
@@ -90,6 +92,11 @@ export class FakeSocket implements Transport {
   listen(on: boolean): void {
     this.#check('setsockopt');
     this.#onListen(this, on);
+  }
+
+  linkName(index: number): string | undefined {
+    this.#check('ioctl');
+    return this.#linkName(index);
   }
 
   close(): void {

@@ -312,7 +312,8 @@ export class FakeKernel implements Kernel {
       onListen(closed, false);
       if (protocol === NETLINK_NETFILTER) nftables.release(closed.portId);
     };
-    const socket = new FakeSocket(this.#nextPort++, subsystem, { onListen, onClose });
+    const linkName = (index: number) => links.list().find((link) => link.index === index)?.name;
+    const socket = new FakeSocket(this.#nextPort++, subsystem, { linkName, onListen, onClose });
     this.#sockets.add(socket);
     socket.listen(true);
     return new NetlinkSocket(socket);

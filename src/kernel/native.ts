@@ -42,6 +42,11 @@ export interface NativeSocket {
   receive(): Uint8Array | undefined;
   /** Joins the groups that the socket was opened for (NETLINK_ADD_MEMBERSHIP), or leaves them. It begins in them. */
   listen(on: boolean): void;
+  /**
+   * The name of a link of the socket's namespace, by its index (SIOCGIFNAME, netdevice(7)); undefined if there is none.
+   * It waits for no lock; RTM_GETLINK waits for whoever makes a link.
+   */
+  linkName(index: number): string | undefined;
   /** Closes the descriptor; a second call does nothing. Any other call afterwards throws EBADF. */
   close(): void;
 }

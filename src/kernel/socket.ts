@@ -16,6 +16,8 @@ export interface Transport {
   receive(): Uint8Array | undefined;
   /** Joins the groups that the socket was opened for, or leaves them; what is queued stays. */
   listen(on: boolean): void;
+  /** The name of a link of the socket's namespace; undefined if there is no link of the index. */
+  linkName(index: number): string | undefined;
   close(): void;
 }
 
@@ -136,6 +138,19 @@ export class NetlinkSocket {
       this.transport.listen(on);
     } catch (error) {
       throw systemCallError('listening to what others change', error);
+    }
+  }
+
+  /**
+   * The name of the link with an index, as it is now; undefined if there is none. It doesn't wait for links that are being
+   * made, as a request would.
+   * @throws KernelError
+   */
+  linkName(index: number): string | undefined {
+    try {
+      return this.transport.linkName(index);
+    } catch (error) {
+      throw systemCallError('SIOCGIFNAME', error);
     }
   }
 

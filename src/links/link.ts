@@ -46,8 +46,14 @@ export interface LinkEvent {
 }
 
 export function formatMac(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(':');
+  // By hand, as `parseMac`: every device that appears waits for it.
+  let text = '';
+  for (const byte of bytes) text += text === '' ? HEXADECIMAL[byte] : `:${HEXADECIMAL[byte]}`;
+  return text;
 }
+
+/** Each byte as two digits. */
+const HEXADECIMAL = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
 /**
  * Reads an RTM_NEWLINK or RTM_DELLINK message; undefined for any other. A bridge tells the same listeners of its

@@ -120,6 +120,7 @@ function failing(errno: number): Kernel {
           dump: fail,
           receive: fail,
           listen: fail,
+          linkName: fail,
           close: () => socket.close(),
         };
         return new NetlinkSocket(transport);

@@ -54,6 +54,10 @@ class Script implements Transport {
   }
 
   listen(): void {}
+  linkName(index: number): string | undefined {
+    if (index > 1) throw systemCall('EBADF', 9, 'ioctl');
+    return index === 1 ? 'lo' : undefined;
+  }
 
   close(): void {
     this.closed = true;
@@ -290,6 +294,13 @@ test('events are received datagram by datagram, and a loss is told', () => {
   assert.throws(() => socket.receive(), { name: 'KernelError', code: 'ENOBUFS', operation: 'receive' });
   assert.deepEqual(namesIn(socket.receive() ?? []), ['c']);
   assert.equal(socket.receive(), undefined);
+});
+
+test('the name of a link is asked of the transport, and what goes wrong is an error of the kernel’s', () => {
+  const socket = new NetlinkSocket(new Script(() => hex('')));
+  assert.equal(socket.linkName(1), 'lo');
+  assert.equal(socket.linkName(0), undefined);
+  assert.throws(() => socket.linkName(2), { name: 'KernelError', code: 'EBADF', operation: 'SIOCGIFNAME' });
 });
 
 test('the port id is that of the transport, and closing closes it', () => {

@@ -74,6 +74,25 @@ test('transact returns the answer to a link request', (t) => {
   assert.equal(linkName(link), 'lo');
 });
 
+test('a link’s name is that in the socket’s namespace, as it is now', (t) => {
+  const namespace = scratchNamespace(t);
+  const socket = openSocket(t, namespace);
+  createVeth(socket, 'only-here');
+  const [index] = dumpLinks(socket)
+    .filter((link) => linkName(link) === 'only-here')
+    .map(linkIndex);
+  assert.ok(index);
+  assert.equal(socket.linkName(1), 'lo');
+  assert.equal(socket.linkName(index), 'only-here');
+  assert.equal(socket.linkName(index + 1), undefined);
+  assert.equal(openSocket(t, scratchNamespace(t)).linkName(index), undefined);
+  for (const wrong of [-1, 2 ** 31, 1.5, '1']) {
+    assert.throws(() => socket.linkName(wrong as number), TypeError);
+  }
+  socket.close();
+  assert.throws(() => socket.linkName(1), { code: 'EBADF', syscall: 'ioctl' });
+});
+
 test('transact returns the answers to several requests in order', (t) => {
   const socket = openSocket(t, scratchNamespace(t));
   const requests = [1, 2, 3].map((sequence) => message(NLMSG_NOOP, NLM_F_REQUEST | NLM_F_ACK, sequence));
