@@ -209,7 +209,7 @@ export class Fleet {
   }
 
   #asked({ request, namespace }: AgentRequest): ServedNamespace[] {
-    const all = [...this.#served.values()];
+    const all = [...this.#byId.values()];
     if (namespace === undefined && (this.#isAlone || request === 'devices')) return all;
     const name = namespace ?? OWN_NAMESPACE;
     const one = all.find(({ found }) => found.name === name);
