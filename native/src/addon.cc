@@ -9,6 +9,7 @@
 #include "parent.h"
 #include "peer.h"
 #include "poller.h"
+#include "rights.h"
 #include "socket.h"
 #include "versions.h"
 #include "wait.h"
@@ -29,6 +30,7 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
     exports.Set("endWithParent", Napi::Function::New<Guarded<&EndWithParent>>(env, "endWithParent"));
     exports.Set("sendDatagram", Napi::Function::New<Guarded<&SendDatagram>>(env, "sendDatagram"));
     exports.Set("peerCredentials", Napi::Function::New<Guarded<&PeerCredentials>>(env, "peerCredentials"));
+    exports.Set("restartWithRights", Napi::Function::New<Guarded<&RestartWithRights>>(env, "restartWithRights"));
     exports.Set("versions", Napi::Function::New<Guarded<&Versions>>(env, "versions"));
     return exports;
   });

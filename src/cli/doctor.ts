@@ -131,11 +131,17 @@ function privilegeFindings({ capabilities }: Privileges): Finding[] {
         'no agent ran is found where it shows in a digest; the first VM waits some milliseconds longer',
       required: false,
     },
+    {
+      feature: 'CAP_CHOWN',
+      ok: capabilities.includes('CAP_CHOWN'),
+      consequence: 'no control socket for a group that this user is no member of (control: { group: … })',
+      required: false,
+    },
   ];
 }
 
 function privilegeMessage({ capabilities, noNewPrivileges }: Privileges): string {
-  const used = ['CAP_NET_ADMIN', 'CAP_SYS_ADMIN'];
+  const used = ['CAP_CHOWN', 'CAP_NET_ADMIN', 'CAP_SYS_ADMIN'];
   const unused = capabilities.filter((name) => !used.includes(name)).length;
   return (
     `this process: user ${process.geteuid?.()}, ${unused === 0 ? 'no' : unused} capabilities that filtering does not need, ` +

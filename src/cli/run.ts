@@ -4,6 +4,7 @@ import { type AgentEvent, eventError } from '../agent/event.js';
 import { loadConfiguration } from '../config/load.js';
 import { Control } from '../control/control.js';
 import { formatProblem, TapwallError } from '../error.js';
+import { type Capability, giveUpOthers } from '../kernel/privilege.js';
 import { LibvirtState } from '../libvirt/state.js';
 import { Brevity } from '../observe/brevity.js';
 import { humanLog, logEvent } from '../observe/log.js';
@@ -22,6 +23,7 @@ interface Options extends KernelOptions {
   config: string;
   detachOnExit?: boolean;
   without?: string;
+  keepRights?: boolean;
 }
 
 export function runCommand(exit: (status: number) => void): Command {
@@ -31,6 +33,10 @@ export function runCommand(exit: (status: number) => void): Command {
     .option(
       '--detach-on-exit',
       'when stopping, take the filters and the door away: every device is open then (default: they stay)',
+    )
+    .option(
+      '--keep-rights',
+      'keep all capabilities (default: root gives up those for good that an agent does not need)',
     )
     .addOption(withoutOption())
     .addHelpText(
@@ -53,6 +59,7 @@ Examples:
 }
 
 async function run(options: Options): Promise<number> {
+  const complaint = options.keepRights ? undefined : giveUpRights(options);
   const log = humanLog();
   const brevity = new Brevity(() => performance.now());
   const sumUp = (all = false) => {
@@ -81,6 +88,7 @@ async function run(options: Options): Promise<number> {
       announce({ event: 'warning', message: formatProblem(problem) });
     return configuration;
   };
+  if (complaint !== undefined) warn(complaint);
   return await inNamespace(options.namespace, async (kernel, namespace) => {
     const configuration = load();
     const capabilities = await capabilitiesFor(kernel, options.without);
@@ -149,6 +157,33 @@ async function run(options: Options): Promise<number> {
       sumUp(true);
     }
   });
+}
+
+/**
+ * What an agent needs: nf_tables and links; network namespaces, of others and to compile and compare in; the group of a socket.
+ * Its files are root's, or everybody's to read, so none is needed to read them.
+ */
+const RIGHTS: readonly Capability[] = ['CAP_CHOWN', 'CAP_NET_ADMIN', 'CAP_SYS_ADMIN'];
+
+/** @returns what went wrong: an agent with too many rights filters all the same. */
+function giveUpRights(options: Options): string | undefined {
+  try {
+    giveUpOthers(usesProcesses(options) ? [...RIGHTS, 'CAP_SYS_PTRACE'] : RIGHTS);
+    return undefined;
+  } catch (error) {
+    return `rights that are not needed could not be given up: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
+/** Whether a network namespace is named by a process of another's: /proc/PID/ns/net asks for CAP_SYS_PTRACE (proc(5)). */
+function usesProcesses({ config, namespace = '' }: Options): boolean {
+  try {
+    const { namespaces } = loadConfiguration(config);
+    return [namespace, ...namespaces].some((one) => one.startsWith('/proc/'));
+  } catch {
+    // What is wrong with the configuration is told by whoever needs it.
+    return namespace.startsWith('/proc/');
+  }
 }
 
 /** How often a log that nothing else happens in is looked at for what was left out. */

@@ -23,12 +23,14 @@ interface Pending {
 }
 
 /**
- * An ordinary user may make a network namespace only inside a user namespace, and a process may enter one only
- * before it has threads: unshare(1), which every Linux distribution has, does it before Node starts.
+ * Who may not make a network namespace may do so inside a user namespace, and a process may enter one only before it has
+ * threads: unshare(1), which every Linux distribution has, does it before Node starts. Root without CAP_SETFCAP may not
+ * be root in there (Linux 5.12), but keep the capabilities that it has in there.
  */
 function command(): [string, string[]] {
   if (canMakeNamespaces()) return [process.execPath, [CHILD]];
-  return ['unshare', ['--user', '--map-root-user', '--net', '--', process.execPath, CHILD]];
+  const rights = process.geteuid?.() === 0 ? '--keep-caps' : '--map-root-user';
+  return ['unshare', ['--user', rights, '--net', '--', process.execPath, CHILD]];
 }
 
 /** The child process, started when there is work, and again after it died. One request at a time. */

@@ -147,6 +147,15 @@ export interface NativeAddon {
    * inside a library hears of no end of its input.
    */
   endWithParent(): void;
+  /**
+   * Puts another program in the place of this process (execve(2)), which never has other capabilities than those, whatever it
+   * starts: they are taken from the bounding and the inheritable set, and PR_SET_NO_NEW_PRIVS is set. Only so do all threads
+   * of a process lose them, since each has its own. The process must have CAP_SETPCAP, and be root's for the program to have
+   * those that are left. It comes back with an error alone.
+   * @param options.capabilities by number (linux/capability.h).
+   * @param options.command the program's path, which is also the first of its arguments, and the others.
+   */
+  restartWithRights(options: { capabilities: readonly number[]; command: readonly string[] }): void;
   /** SO_PEERCRED and SO_PEERGROUPS of a connected Unix socket (unix(7)). */
   peerCredentials(fd: number): NativePeer;
   /** Versions of the libraries in use, as far as they can be told at run time. */

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { loadAddon } from './addon.js';
 
 /** In the order of their numbers (linux/capability.h). */
 const CAPABILITIES = [
@@ -45,6 +46,9 @@ const CAPABILITIES = [
   'CAP_CHECKPOINT_RESTORE',
 ] as const;
 
+/** The name of a capability that tapwall knows. */
+export type Capability = (typeof CAPABILITIES)[number];
+
 /** What this process may do (capabilities(7)). */
 export interface Privileges {
   /** Names of the effective capabilities; one that is newer than this list is `CAP_NUMBER`. */
@@ -70,4 +74,19 @@ export function readPrivileges(status = readFileSync('/proc/self/status', 'utf8'
  */
 export function canMakeNamespaces({ capabilities }: Privileges = readPrivileges()): boolean {
   return capabilities.includes('CAP_SYS_ADMIN') && capabilities.includes('CAP_NET_ADMIN');
+}
+
+/**
+ * Starts this very program anew, in the same process, with those capabilities and no others, for good. Does nothing where this
+ * process may not give any up (CAP_SETPCAP), as under a service manager that has taken them, or where it has given them up.
+ * @throws Error with the errno's name as `code`, when that fails; the process then goes on with what it has.
+ */
+export function giveUpOthers(kept: readonly Capability[]): void {
+  const { capabilities } = readPrivileges();
+  if (process.geteuid?.() !== 0 || kept.includes('CAP_SETPCAP') || !capabilities.includes('CAP_SETPCAP'))
+    return;
+  loadAddon().restartWithRights({
+    capabilities: kept.map((name) => CAPABILITIES.indexOf(name)),
+    command: [process.execPath, ...process.execArgv, ...process.argv.slice(1)],
+  });
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -9,6 +10,7 @@ import { readPrivileges } from '#src/kernel/privilege.js';
 import { GUARD, ONE_POLICY, PLACEMENTS, withFiles } from '../support/agent.js';
 import { withLab } from '../support/host.js';
 import { tapwallAsNobody, tapwallWithNetAdmin } from '../support/ordinary-user.js';
+import { MAIN, Running } from '../support/run.js';
 import { fates, packet, until } from '../support/station.js';
 
 const LAN = { destination: '192.168.7.7' };
@@ -103,5 +105,113 @@ describe('a user without any right', () => {
     const { status, stdout } = tapwallAsNobody('doctor');
     assert.equal(status, 1, stdout);
     assert.match(stdout, /CAP_NET_ADMIN *│ NO *│ no device can be filtered/);
+  });
+});
+
+describe('an agent that root starts', () => {
+  /** Of the kernel's own words, every set. */
+  function setsOf(pid: number | undefined): Record<string, readonly string[]> {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    const sets = ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'].map((name) => {
+      const [, mask] = new RegExp(`^${name}:\\s*([0-9a-f]+)$`, 'm').exec(status) ?? [];
+      return [name, readPrivileges(`CapEff:\t${mask}\n`).capabilities];
+    });
+    return { ...Object.fromEntries(sets), NoNewPrivs: [/^NoNewPrivs:\s*(\d)$/m.exec(status)?.[1] ?? ''] };
+  }
+
+  function onlyThose(...kept: string[]) {
+    return { CapInh: [], CapPrm: kept, CapEff: kept, CapBnd: kept, CapAmb: [], NoNewPrivs: ['1'] };
+  }
+
+  /** Every thread has its own. */
+  function assertRights(pid: number | undefined, ...kept: string[]): void {
+    const threads = readdirSync(`/proc/${pid}/task`);
+    assert.ok(threads.length > 1);
+    for (const thread of threads) assert.deepEqual(setsOf(Number(thread)), onlyThose(...kept));
+  }
+
+  it('has what it needs and nothing else, in every thread; it reads root’s own files again, and makes its socket', async () => {
+    await withLab((lab) =>
+      withFiles({ 'tapwall.yaml': ONE_POLICY, 'guard.nft': GUARD }, async (folder) => {
+        const socket = join(folder, 'run', 'tapwall.sock');
+        for (const name of ['tapwall.yaml', 'guard.nft']) chmodSync(join(folder, name), 0o600);
+        const yaml = `${ONE_POLICY}control: { path: ${socket}, group: 43210 }\n`;
+        writeFileSync(join(folder, 'tapwall.yaml'), yaml);
+        const running = new Running(lab, folder);
+        try {
+          await running.saw('ready');
+          // The namespace is named by a process of somebody else's.
+          assertRights(running.child.pid, 'CAP_CHOWN', 'CAP_NET_ADMIN', 'CAP_SYS_PTRACE', 'CAP_SYS_ADMIN');
+          const { gid, mode } = statSync(socket);
+          assert.deepEqual([gid, mode & 0o777], [43210, 0o660]);
+          const guest = lab.addGuest({ name: 'macvtap0', mac: '52:54:00:00:00:01' });
+          const world = lab.world();
+          await running.saw('attached');
+          assert.deepEqual(await fates([packet(guest, world, LAN), packet(guest, world)]), [false, true]);
+          writeFileSync(join(folder, 'guard.nft'), GUARD.replaceAll(' drop', ' accept'));
+          running.child.kill('SIGHUP');
+          await running.saw('reloaded');
+          assert.deepEqual(await fates([packet(guest, world, LAN)]), [true]);
+          assert.deepEqual(
+            running.events.map(({ event }) => event),
+            ['ready', 'attached', 'attached', 'reloaded'],
+          );
+        } finally {
+          running.child.kill('SIGTERM');
+          assert.equal(await running.exited, 0);
+        }
+      }),
+    );
+  });
+
+  it('may not look into other processes where no network namespace is named by one', async () => {
+    await withLab((lab) =>
+      withFiles({ 'tapwall.yaml': ONE_POLICY, 'guard.nft': GUARD }, async (folder) => {
+        const { TAPWALL_FORBID_HOST_NAMESPACE: _, ...env } = process.env;
+        const args = ['run', '--config', join(folder, 'tapwall.yaml'), '--json'];
+        const start = async (prefix: string[], ...more: string[]) => {
+          const command = [`--net=${lab.namespacePath}`, ...prefix, process.execPath, MAIN, ...args, ...more];
+          const options = { env: { ...env, TAPWALL_CONTROL: 'off' } };
+          const child = spawn('nsenter', command, { ...options, stdio: ['ignore', 'pipe', 'inherit'] });
+          let said = '';
+          child.stdout.on('data', (data: Buffer) => {
+            said += data;
+          });
+          const exited = new Promise((resolve) => child.on('close', resolve));
+          await until('ready', () => said.includes('"event":"ready"') || child.exitCode !== null);
+          return { child, exited, said: () => said };
+        };
+        const dropped = await start([]);
+        try {
+          assertRights(dropped.child.pid, 'CAP_CHOWN', 'CAP_NET_ADMIN', 'CAP_SYS_ADMIN');
+        } finally {
+          dropped.child.kill('SIGTERM');
+          await dropped.exited;
+        }
+        // What `systemctl edit` can leave the unit.
+        const bounded = ['--bounding-set=-all,+net_admin,+chown', '--inh-caps=-all', '--no-new-privs'];
+        const less = await start(['setpriv', ...bounded]);
+        try {
+          assertRights(less.child.pid, 'CAP_CHOWN', 'CAP_NET_ADMIN');
+          const guest = lab.addGuest({ name: 'macvtap0', mac: '52:54:00:00:00:01' });
+          await until('attached', () => less.said().includes('"event":"attached"'));
+          assert.deepEqual(await fates([packet(guest, lab.world(), LAN), packet(guest, lab.world())]), [
+            false,
+            true,
+          ]);
+        } finally {
+          less.child.kill('SIGTERM');
+          await less.exited;
+        }
+        const kept = await start([], '--keep-rights');
+        try {
+          assert.ok((setsOf(kept.child.pid)['CapEff']?.length ?? 0) > 4);
+          assert.deepEqual(setsOf(kept.child.pid)['NoNewPrivs'], ['0']);
+        } finally {
+          kept.child.kill('SIGTERM');
+          await kept.exited;
+        }
+      }),
+    );
   });
 });
