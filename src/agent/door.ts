@@ -34,8 +34,8 @@ import {
 import { distrust, type InstalledBase, type Inventory, NO_RULES } from '../program/inventory.js';
 import type { Member } from '../program/member.js';
 import { type Committer, isStale, type Outcome } from './committer.js';
-import { type ElementScope, readElements } from './held-sets.js';
 import { isFirst } from './hook-plan.js';
+import { KnownElements } from './known-elements.js';
 import type { Plan } from './plan.js';
 import { isPolicyMap, readMarks, readShared, type SharedState } from './shared-state.js';
 import type { Step } from './step.js';
@@ -80,11 +80,13 @@ export interface Look {
    * none of the plan's: rules that no digest shows may lead to it.
    */
   deep: boolean;
-  /** Of which of the configuration's sets the elements are read. */
-  elements: ElementScope;
+  /** What is known of the elements of the configuration's sets. */
+  elements: KnownElements;
 }
 
-const BELIEVING: Look = { reference: () => undefined, deep: false, elements: 'told' };
+function believing(): Look {
+  return { reference: () => undefined, deep: false, elements: new KnownElements() };
+}
 
 /** The shared table: read, compared with what it should be, and put in place. */
 export class Door {
@@ -100,14 +102,15 @@ export class Door {
    * @param links the macvtap devices that are there.
    * @throws TapwallError FOREIGN_TABLE when somebody else's table has the name.
    */
-  read(plan: Plan, links: readonly Link[], { reference, deep, elements }: Look = BELIEVING): DoorState {
+  read(plan: Plan, links: readonly Link[], look: Look = believing()): DoorState {
+    const { reference, deep, elements } = look;
     const apart = setsApart(plan.blueprint);
     let shared = readShared(this.#netfilter, { deep, apart });
     const distrusts = deep || (shared !== undefined && hasStrangers(shared.inventory, plan.blueprint));
     if (distrusts && !deep) shared = readShared(this.#netfilter, { deep: true, apart });
     const wanted = shared && distrusts ? reference() : undefined;
     if (shared?.contents && wanted) distrust(shared.inventory, shared.contents, wanted);
-    const held = shared ? readElements(this.#netfilter, plan.blueprint, shared, elements) : NOTHING_HELD;
+    const held = shared ? elements.read(this.#netfilter, plan.blueprint, shared, deep) : NOTHING_HELD;
     const state = planDoor(plan, shared, links, held);
     if (shared && this.#remarks(shared.inventory, plan)) {
       state.remarked = [...shared.inventory.sets.keys()].filter(isPolicyMap);

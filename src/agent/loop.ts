@@ -56,15 +56,13 @@ export interface Turn {
 }
 
 /** Devices that are there at a start or a reload have been in use: they lose no frame that their policies admit. */
-const IN_USE: Round = { meanwhile: 'open', retries: true, deep: true, elements: 'few' };
+const IN_USE: Round = { meanwhile: 'open', retries: true, deep: true };
 /** The VMs wait for this one: what takes longer comes when it is done. */
-const FIRST: Round = { ...IN_USE, deep: false, elements: 'told' };
+const FIRST: Round = { ...IN_USE, deep: false };
 /** Something is not as it should be, and what is not admitted must not pass meanwhile. */
-const AMISS: Round = { meanwhile: 'closed', retries: true, deep: true, elements: 'few' };
+const AMISS: Round = { meanwhile: 'closed', retries: true, deep: true };
 /** Just to be sure. What was refused would be refused again, and a refused batch stalls the host. */
-const ROUTINE: Round = { meanwhile: 'closed', retries: false, deep: true, elements: 'few' };
-/** The first of them: nobody was told of what was changed while no agent ran. */
-const WHOLE: Round = { ...ROUTINE, elements: 'all' };
+const ROUTINE: Round = { meanwhile: 'closed', retries: false, deep: true };
 
 /**
  * The agent's loop: link event, binding, target, transaction. It blocks, and so runs in a thread of its own; all it
@@ -82,8 +80,6 @@ export class AgentLoop {
   #channel: Channel;
   /** Devices that an event was about and that have not been looked at since. */
   readonly #pending = new Set<Device>();
-  /** What is done just to be sure. */
-  #routine = WHOLE;
   /** Whether the last turn has left events. */
   #isBehind = false;
 
@@ -122,7 +118,7 @@ export class AgentLoop {
    */
   start(beforeReady?: () => void): void {
     this.begin(beforeReady);
-    this.#mend(this.#routine);
+    this.#mend(ROUTINE);
   }
 
   /** The same, but for what VMs need not wait for: that is due then, and done by the next {@link AgentLoop.handle}. */
@@ -205,7 +201,7 @@ export class AgentLoop {
     if (links) this.#drain(mostEvents);
     // What was lost may have been about anything, and mostly was about nothing of the agent's.
     if (foreign && !isKnown) this.#mend(AMISS, foreign);
-    if (compares && this.#schedule.isDue) this.#mend(this.#schedule.isFailing ? AMISS : this.#routine);
+    if (compares && this.#schedule.isDue) this.#mend(this.#schedule.isFailing ? AMISS : ROUTINE);
   }
 
   /**
@@ -283,10 +279,9 @@ export class AgentLoop {
     const { transactions, isRepair, foreign } = this.#reconciler.run(this.#channel, round, known);
     if (this.#keeper.takeTroubled()) this.#schedule.fail();
     else this.#schedule.end();
-    if (round === WHOLE) this.#routine = ROUTINE;
     // At a start and a reload nobody can tell what was somebody else's doing.
     if (transactions === 0 || round === FIRST || round === IN_USE) return;
-    if (foreign || ((round === ROUTINE || round === WHOLE) && isRepair) || wasFailing)
+    if (foreign || (round === ROUTINE && isRepair) || wasFailing)
       this.#herald.repaired(foreign, transactions);
   }
 

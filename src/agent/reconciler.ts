@@ -2,7 +2,6 @@ import { isDeepStrictEqual } from 'node:util';
 import { TapwallError } from '../error.js';
 import type { Link } from '../links/link.js';
 import { ListedAdmission } from '../program/admission.js';
-import { SHARED_TABLE } from '../program/blueprint.js';
 import { isNoChange } from '../program/change.js';
 import type { Meanwhile } from '../program/hook.js';
 import type { Member } from '../program/member.js';
@@ -12,10 +11,10 @@ import { isStale } from './committer.js';
 import { adoptMembers, adoptTables, type Device, isRefused, newDevice } from './device.js';
 import { type DoorState, movesHooks } from './door.js';
 import { readGeneration } from './generation.js';
-import type { ElementScope } from './held-sets.js';
 import type { Herald } from './herald.js';
 import type { HostLinks } from './host-links.js';
 import type { Keeper } from './keeper.js';
+import { KnownElements } from './known-elements.js';
 import { OwnTables } from './own-tables.js';
 import { planClaim } from './ownership.js';
 import type { Reference } from './reference.js';
@@ -32,8 +31,6 @@ export interface Round {
   retries: boolean;
   /** Whether what stands in the tables is compared, and not only the digests that tell what was put there. */
   deep: boolean;
-  /** Of which of the configuration's sets the elements are compared, unless others have changed the table: then of all. */
-  elements: ElementScope;
 }
 
 /** What a round has come to. */
@@ -52,6 +49,7 @@ export class Reconciler {
   readonly #keeper: Keeper;
   readonly #links: HostLinks;
   readonly #herald: Herald;
+  readonly #elements = new KnownElements();
   /** Whether somebody was told of tables that cannot be owned. */
   #hasWarned = false;
 
@@ -114,9 +112,9 @@ export class Reconciler {
     const claim = planClaim(tables, netfilter.portId, plan.ownership === 'own');
     const links = this.#links.indexes(plan.blueprint.links);
     const { meanwhile, retries, deep } = round;
-    const elements = isAboutShared(foreign) ? 'all' : round.elements;
+    this.#elements.suspect(foreign);
     const reference = () => this.#reference.contents(plan.blueprint, links);
-    const state = door.read(plan, macvtaps, { reference, deep, elements });
+    const state = door.read(plan, macvtaps, { reference, deep, elements: this.#elements });
     const attachments = new Map(attachmentsIn(tables).map((one) => [one.index, one]));
     const own = new OwnTables(netfilter, deep ? [...attachments.values()] : []);
     if (readGeneration(netfilter) !== generation) return false;
@@ -149,6 +147,7 @@ export class Reconciler {
         this.#removeStale(device, attachments.get(index), index, state.members.get(index) ?? []);
       }
       committer.end();
+      this.#elements.trust(plan.blueprint);
       return true;
     } catch (error) {
       if (isStale(error)) return false;
@@ -227,11 +226,6 @@ export class Reconciler {
   }
 }
 
-/** Whether others may have changed elements of the configuration's sets. */
-function isAboutShared(foreign: ForeignChange | undefined): boolean {
-  return foreign !== undefined && (foreign.lost || foreign.tables.has(SHARED_TABLE));
-}
-
 /** Both together. */
 export function mergeChanges(
   a: ForeignChange | undefined,
@@ -239,7 +233,13 @@ export function mergeChanges(
 ): ForeignChange | undefined {
   if (!a || !b) return a ?? b;
   const more = b.by.filter(({ port }) => !a.by.some((one) => one.port === port));
-  return { by: [...a.by, ...more], tables: new Set([...a.tables, ...b.tables]), lost: a.lost || b.lost };
+  return {
+    by: [...a.by, ...more],
+    tables: new Set([...a.tables, ...b.tables]),
+    sets: new Set([...a.sets, ...b.sets]),
+    lost: a.lost || b.lost,
+    isMuch: a.isMuch || b.isMuch,
+  };
 }
 
 /**

@@ -6,7 +6,15 @@ import { NETLINK_NETFILTER } from '../netlink/constants.js';
 import { isKernelError } from '../netlink/error.js';
 import type { Message } from '../netlink/message.js';
 import { othersFilter } from '../nftables/change-filter.js';
-import { NFNLGRP_NFTABLES, NFPROTO_NETDEV, NFT_MSG_NEWGEN, NFTA_TABLE_NAME } from '../nftables/constants.js';
+import {
+  NFNLGRP_NFTABLES,
+  NFPROTO_NETDEV,
+  NFT_MSG_DELSETELEM,
+  NFT_MSG_NEWGEN,
+  NFT_MSG_NEWSETELEM,
+  NFTA_SET_ELEM_LIST_SET,
+  NFTA_TABLE_NAME,
+} from '../nftables/constants.js';
 import { generationSchema } from '../nftables/generation.js';
 import { parseNftablesMessage } from '../nftables/message.js';
 import { SHARED_TABLE } from '../program/blueprint.js';
@@ -26,7 +34,11 @@ export interface ForeignChange {
   by: Actor[];
   /** The tables it was about; what was lost may have been about any. */
   tables: Set<string>;
+  /** The sets of the shared table whose elements it was about. */
+  sets: Set<string>;
   lost: boolean;
+  /** Whether so much was lost that there was no room for it: it may have been about thousands of elements. */
+  isMuch: boolean;
 }
 
 const MOST_ACTORS = 8;
@@ -57,13 +69,20 @@ export class Watch {
 
   /** Reads all that is queued. @returns undefined when nothing of tapwall's was touched. */
   drain(): ForeignChange | undefined {
-    const change: ForeignChange = { by: [], tables: new Set(), lost: this.#isLost };
+    const change: ForeignChange = {
+      by: [],
+      tables: new Set(),
+      sets: new Set(),
+      lost: this.#isLost,
+      isMuch: false,
+    };
     this.#isLost = false;
     for (;;) {
       const messages = this.#next();
       if (messages === undefined) break;
       if (messages === 'lost') {
         change.lost = true;
+        change.isMuch = true;
         this.#touched.clear();
       } else {
         for (const message of messages) this.#note(message, change);
@@ -118,6 +137,7 @@ export class Watch {
     if (operation !== NFT_MSG_NEWGEN) {
       const table = family === NFPROTO_NETDEV ? tableIn(attributes) : undefined;
       if (table !== undefined && isOwnName(table)) this.#touched.add(table);
+      if (table === SHARED_TABLE && ELEMENTS.has(operation)) change.sets.add(setIn(attributes));
       return;
     }
     if (this.#touched.size === 0) return;
@@ -135,11 +155,22 @@ function isOwnName(table: string): boolean {
   return table === SHARED_TABLE || parseDeviceTableName(table) !== undefined;
 }
 
+/** What tells of elements that came or went. */
+const ELEMENTS: ReadonlySet<number> = new Set([NFT_MSG_NEWSETELEM, NFT_MSG_DELSETELEM]);
+
 /** The table's name is attribute 1 of every object. */
 function tableIn(attributes: Uint8Array): string | undefined {
-  let name: string | undefined;
+  return textIn(attributes, NFTA_TABLE_NAME);
+}
+
+function setIn(attributes: Uint8Array): string {
+  return textIn(attributes, NFTA_SET_ELEM_LIST_SET) ?? '';
+}
+
+function textIn(attributes: Uint8Array, wanted: number): string | undefined {
+  let text: string | undefined;
   eachAttribute(viewOf(attributes), 0, attributes.length, (type, start, end) => {
-    if (type === NFTA_TABLE_NAME && name === undefined) name = parseString(attributes.subarray(start, end));
+    if (type === wanted && text === undefined) text = parseString(attributes.subarray(start, end));
   });
-  return name;
+  return text;
 }

@@ -91,8 +91,8 @@ describe('a report', () => {
   test('says of a set that tapwall refuses that it falls short, and why', () => {
     const chapter = setsChapter(
       [
-        { addresses: 10, tapwall: [3e6, 3e6], nft: [2e6, 2e6] },
-        { addresses: 1_000_000, tapwall: [], nft: [7e9], refused: 'more than 1000000 keys' },
+        { addresses: 10, tapwall: [3e6, 3e6], another: [1e6, 1e6], nft: [2e6, 2e6] },
+        { addresses: 1_000_000, tapwall: [], another: [], nft: [7e9], refused: 'more than 1000000 keys' },
       ],
       1,
     );
