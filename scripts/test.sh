@@ -13,6 +13,16 @@ if [ ! -x /usr/bin/chromium ]; then
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
 fi
+# For metrics, alerts and the dashboard. The package would start a server; its one program is all that is wanted.
+if ! command -v promtool >/dev/null && [ ! -x build/tools/promtool ]; then
+  echo "tapwall: fetching promtool for the tests" >&2
+  apt-get update -qq
+  fetched=$(mktemp -d)
+  (cd "$fetched" && apt-get download -qq prometheus >/dev/null && dpkg-deb -x prometheus_*.deb .)
+  install -D -m 755 "$fetched/usr/bin/promtool" build/tools/promtool
+  rm -r "$fetched"
+fi
+export PATH=$PATH:$PWD/build/tools
 npm run --silent build:test
 export TAPWALL_FORBID_HOST_NAMESPACE=1
 export TZ=UTC LC_ALL=C.UTF-8

@@ -25,6 +25,8 @@ export const ERROR_CODES = {
   HOST_NAMESPACE_FORBIDDEN: '`TAPWALL_FORBID_HOST_NAMESPACE` is set, and no `--namespace` was given',
   LINK_NOT_FOUND: "a rule names a link that isn't there",
   MALFORMED_MESSAGE: "the kernel sent what tapwall can't read: a defect of tapwall",
+  METRICS_ADDRESS: 'metrics can’t be served there',
+  METRICS_IN_USE: 'another process listens where metrics should be served',
   NAMESPACE_NOT_FOUND: 'there is no such network namespace',
   NO_AGENT: 'no agent listens there, or none that serves this network namespace',
   NOT_ATTACHED: 'nothing of tapwall is there to detach',

@@ -12,6 +12,7 @@ export {
   type AgentEvents,
   type AgentOptions,
 } from './agent/agent.js';
+export type { CensusLine } from './agent/census.js';
 export type { DeviceState } from './agent/device.js';
 export type { AgentEvent, DetachReason, EventDevice, EventError } from './agent/event.js';
 export type { EventStreamOptions, MissedEvents, StreamedEvent } from './agent/event-stream.js';
@@ -35,6 +36,7 @@ export {
   type Status,
   statusIn,
 } from './agent/status.js';
+export { TALLIED, type Tallied, Tally } from './agent/tally.js';
 export {
   type Compiled,
   type CompileOptions,
@@ -54,6 +56,7 @@ export type {
   GuardName,
   InlinePolicy,
   Limits,
+  MetricsSettings,
   NamedSet,
   Placement,
   Policy,
@@ -64,6 +67,7 @@ export type {
   Variables,
   Verdict,
 } from './config/configuration.js';
+export type { ListenAddress } from './config/listen.js';
 export { loadConfiguration, parseConfiguration } from './config/load.js';
 export { createConfiguration } from './config/object.js';
 export type { ConfigurationObject } from './config/whole-schema.js';
@@ -117,6 +121,8 @@ export type {
 export { linuxKernel } from './kernel/linux.js';
 export { type KernelCapabilities, probeKernel } from './kernel/probe.js';
 export type { Link } from './links/link.js';
+export { AgentMetrics, type AgentMetricsOptions, type MeteredAgent } from './metrics/agent-metrics.js';
+export { METRICS, type MetricDescription, type MetricName } from './metrics/catalogue.js';
 export type { ExtendedAck } from './netlink/acknowledgement.js';
 export { isKernelError, KernelError } from './netlink/error.js';
 export type { PackedElements } from './nftables/packed-elements.js';

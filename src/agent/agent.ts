@@ -7,15 +7,17 @@ import type { NamespaceHandle, Waker } from '../kernel/kernel.js';
 import { linuxKernel } from '../kernel/linux.js';
 import type { Ownership } from '../program/slot.js';
 import { abortable } from './abort.js';
-import type { AgentEvent, EventError } from './event.js';
+import type { CensusLine } from './census.js';
+import { type AgentEvent, asError } from './event.js';
 import { EventStream, type EventStreamOptions, type StreamedEvent } from './event-stream.js';
 import { kernelMarks, makePlan } from './make-plan.js';
-import { NamespaceDirectory, type NamespaceStatus } from './namespace-directory.js';
+import { NamespaceDirectory, type NamespaceStatus, type VisitNamespace } from './namespace-directory.js';
 import { PendingAnswers } from './pending-answers.js';
 import type { PlacementCapabilities } from './placement.js';
 import { marksOf, type Plan } from './plan.js';
 import type { AgentRequest, DeviceAnswer, DeviceSelector, ToldDevice } from './request.js';
 import type { Status } from './status.js';
+import { Tally } from './tally.js';
 import type { WorkerCommand, WorkerMessage, WorkerStart } from './worker.js';
 
 /** What is told of a VM to {@link Agent.admit}. */
@@ -75,12 +77,13 @@ export const YOUNG_GENERATION_MB = 3;
  * `event` and under its own name (`attached`, `failed`…); {@link Agent.events} gives them to iterate over. Stopping it, or losing it, leaves the filters in the kernel.
  */
 export class Agent extends EventEmitter<AgentEvents> {
+  /** What the thread counts of its own work, of all namespaces together. */
+  readonly tally = new Tally();
   readonly #worker: Worker;
   readonly #commands: MessagePort;
   readonly #waker: Waker;
   readonly #compiler: Compiler;
   readonly #options: AgentOptions;
-  readonly #steps = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   readonly #answers = new PendingAnswers();
   readonly #namespaces: NamespaceDirectory;
   #plan: Plan;
@@ -107,7 +110,7 @@ export class Agent extends EventEmitter<AgentEvents> {
     const { port1, port2 } = new MessageChannel();
     this.#commands = port1;
     port1.unref();
-    const steps = this.#steps.buffer;
+    const steps = this.tally.buffer;
     const workerData: WorkerStart = { ...start, wakerFd: parts.waker.fd, steps, commands: port2 };
     this.#worker = new Worker(new URL('./worker.js', import.meta.url), {
       workerData,
@@ -166,7 +169,7 @@ export class Agent extends EventEmitter<AgentEvents> {
    * longer says that its thread hangs, or is busy with thousands of devices.
    */
   get steps(): number {
-    return Atomics.load(this.#steps, 0);
+    return this.tally.read('steps');
   }
 
   /**
@@ -221,6 +224,11 @@ export class Agent extends EventEmitter<AgentEvents> {
     return this.#namespaces.status(this.#configuration.namespaces, namespace);
   }
 
+  /** Does something in each namespace that is served, one after the other; in one that has gone meanwhile it does not. */
+  visitNamespaces(visit: VisitNamespace): Promise<void> {
+    return this.#namespaces.visit(this.#configuration.namespaces, visit);
+  }
+
   /** The network namespaces that are there of those that the configuration lists, and how it stands with each. */
   get namespaces(): NamespaceStatus[] {
     return this.#namespaces.all;
@@ -261,8 +269,16 @@ export class Agent extends EventEmitter<AgentEvents> {
    */
   ask(request: AgentRequest): Promise<DeviceAnswer[]> {
     if (this.#stopped) return Promise.reject(new TapwallError('STOPPED', 'the agent has stopped'));
-    const { id, answer } = this.#answers.open();
+    const { id, answer } = this.#answers.open<DeviceAnswer[]>();
     this.#send({ command: 'answer', id, request });
+    return answer;
+  }
+
+  /** How many devices are in which state, with which policy: of 4,000 the thread counts in some 0.1 ms. */
+  census(): Promise<CensusLine[]> {
+    if (this.#stopped) return Promise.reject(new TapwallError('STOPPED', 'the agent has stopped'));
+    const { id, answer } = this.#answers.open<CensusLine[]>();
+    this.#send({ command: 'census', id });
     return answer;
   }
 
@@ -378,9 +394,4 @@ export class Agent extends EventEmitter<AgentEvents> {
       this.#worker.on('exit', onEnd);
     });
   }
-}
-
-/** What the thread told of an error, as one. */
-function asError({ code, message, hint }: EventError): TapwallError {
-  return new TapwallError(code, message, typeof hint === 'string' ? { hint } : {});
 }

@@ -4,6 +4,7 @@ import { NETLINK_NETFILTER } from '../netlink/constants.js';
 import { Committer } from './committer.js';
 import { Door } from './door.js';
 import { nextGeneration, readGeneration } from './generation.js';
+import type { Tally } from './tally.js';
 import { Watch } from './watch.js';
 
 /**
@@ -17,9 +18,9 @@ export class Channel {
   readonly door: Door;
   readonly watch: Watch;
 
-  constructor(kernel: Kernel, namespace: NamespaceHandle | undefined) {
+  constructor(kernel: Kernel, namespace: NamespaceHandle | undefined, tally: Tally) {
     this.netfilter = kernel.openSocket({ protocol: NETLINK_NETFILTER, namespace });
-    this.committer = new Committer(this.netfilter, (send) => this.#sendUntold(send));
+    this.committer = new Committer(this.netfilter, (send) => this.#sendUntold(send), tally);
     this.door = new Door(this.netfilter, this.committer);
     this.watch = new Watch(kernel, namespace, this.netfilter.portId);
   }

@@ -9,6 +9,7 @@ import {
   transactionSize,
 } from '../nftables/transaction.js';
 import type { Step } from './step.js';
+import { Tally } from './tally.js';
 
 /** What became of a step. */
 export interface Outcome {
@@ -38,11 +39,20 @@ export class Committer {
   #first: readonly Segment[] = [];
   #generation: number | undefined;
   #count = 0;
+  readonly #tally: Tally;
 
-  /** @param sendLarge has a large transaction sent. */
-  constructor(netfilter: NetlinkSocket, sendLarge: (send: () => void) => void = (send) => send()) {
+  /**
+   * @param sendLarge has a large transaction sent.
+   * @param tally counts transactions, and what was refused.
+   */
+  constructor(
+    netfilter: NetlinkSocket,
+    sendLarge: (send: () => void) => void = (send) => send(),
+    tally = new Tally(),
+  ) {
     this.#netfilter = netfilter;
     this.#sendLarge = sendLarge;
+    this.#tally = tally;
   }
 
   /** How many transactions are in force. */
@@ -87,8 +97,15 @@ export class Committer {
         encodeTransaction(all, sequence, this.#generation, memory),
       );
     };
-    if (isLarge) this.#sendLarge(send);
-    else send();
+    try {
+      if (isLarge) this.#sendLarge(send);
+      else send();
+    } catch (error) {
+      // One that came too late is sent again, and of one whose answer was lost nobody knows.
+      if (isKernelError(error) && !isStale(error) && !isUncertain(error)) this.#tally.add('refusals');
+      throw error;
+    }
+    this.#tally.add('transactions');
     this.#first = [];
     this.#generation = undefined;
     this.#count++;

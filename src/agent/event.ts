@@ -105,3 +105,8 @@ export function eventError(error: unknown): EventError {
   if (error instanceof TapwallError) return error.toJSON() as EventError;
   return { code: 'UNKNOWN', message: error instanceof Error ? error.message : String(error) };
 }
+
+/** The same, as an error again. */
+export function asError({ code, message, hint }: EventError): TapwallError {
+  return new TapwallError(code, message, typeof hint === 'string' ? { hint } : {});
+}

@@ -1,7 +1,9 @@
 import { DEFAULT_NAMESPACES, isOwnAlone, OWN_NAMESPACE } from '../config/namespace.js';
 import { TapwallError } from '../error.js';
-import type { Kernel, NamespaceHandle, Poller } from '../kernel/kernel.js';
+import type { Poller } from '../kernel/kernel.js';
+import { type CensusLine, joinCensuses } from './census.js';
 import type { AgentEvent, EventError } from './event.js';
+import type { FleetOptions } from './fleet-options.js';
 import { isExpected, keyOf, Lookout } from './lookout.js';
 import type { Ready } from './loop.js';
 import { type FoundNamespace, findNamespaces, type NamespaceFinder } from './namespace-finder.js';
@@ -9,23 +11,6 @@ import type { Plan } from './plan.js';
 import { Reference } from './reference.js';
 import type { AgentRequest, DeviceAnswer } from './request.js';
 import { readToken, ServedNamespace, type ServingOptions } from './served-namespace.js';
-
-/** What a fleet works with. */
-export interface FleetOptions {
-  kernel: Kernel;
-  /** The agent's own namespace; absent for that of the process. */
-  own?: NamespaceHandle | undefined;
-  /** The descriptor of a waker that ends a wait. */
-  wakerFd: number;
-  /** Called with each event, in the thread of the loops. It must not throw. */
-  emit(event: AgentEvent): void;
-  /** Called when a namespace comes, goes or fails, before the event that says so. */
-  onChange?: (state: NamespaceState, isGone: boolean) => void;
-  /** Looks for namespaces; absent for those of the machine. */
-  find?: NamespaceFinder;
-  /** Milliseconds of a clock that never goes back; absent for the process's own. */
-  now?: () => number;
-}
 
 /** How it stands with a namespace that is there. */
 export interface NamespaceState {
@@ -75,14 +60,14 @@ export class Fleet {
   #heard: AgentEvent[] = [];
 
   constructor(plan: Plan, options: FleetOptions) {
-    const { kernel, own, wakerFd, now = () => performance.now() } = options;
+    const { kernel, own, wakerFd, tally, now = () => performance.now() } = options;
     this.#plan = plan;
     this.#options = options;
     this.#now = now;
     const find: NamespaceFinder = (patterns) => findNamespaces(patterns, own?.inode);
     this.#lookout = new Lookout(options.find ?? find, now);
     this.#poller = kernel.createPoller(wakerFd);
-    this.#serving = { kernel, poller: this.#poller, own, reference: new Reference(kernel), now };
+    this.#serving = { kernel, poller: this.#poller, own, reference: new Reference(kernel), now, tally };
   }
 
   /**
@@ -189,6 +174,11 @@ export class Fleet {
     });
     this.#planComparing();
     return answers;
+  }
+
+  /** How many devices are in which state, of all namespaces together. */
+  census(): CensusLine[] {
+    return joinCensuses([...this.#served.values()].map(({ loop }) => loop.census()));
   }
 
   /** Ends all loops. What filters stays unless `detach` is given. */

@@ -5,6 +5,7 @@ import type { LinkEvent } from '../links/link.js';
 import { NETLINK_ROUTE } from '../netlink/constants.js';
 import { detachSegment } from '../program/attach.js';
 import { listAttachments } from './attachment.js';
+import { type CensusLine, takeCensus } from './census.js';
 import { Channel } from './channel.js';
 import { Clerk } from './clerk.js';
 import { adoptTables, type Device } from './device.js';
@@ -18,6 +19,7 @@ import { Reconciler, type Round } from './reconciler.js';
 import { Reference } from './reference.js';
 import type { AgentRequest, DeviceAnswer } from './request.js';
 import { Schedule } from './schedule.js';
+import { Tally } from './tally.js';
 import type { ForeignChange } from './watch.js';
 
 /** What a loop works with. */
@@ -31,6 +33,8 @@ export interface LoopOptions {
   emit(event: AgentEvent): void;
   /** Milliseconds of a clock that never goes back; absent for the process's own. */
   now?: () => number;
+  /** Counts what the loop does; absent where nobody wants to know. */
+  tally?: Tally | undefined;
   /** What bindings call the namespace; absent for the agent's own. */
   namespaceName?: string | undefined;
   /** What several loops of one thread share, which none of them needs for itself alone; absent for one of its own. */
@@ -77,6 +81,7 @@ export class AgentLoop {
   readonly #reconciler: Reconciler;
   readonly #schedule: Schedule;
   readonly #clerk: Clerk;
+  readonly #tally: Tally;
   #channel: Channel;
   /** Devices that an event was about and that have not been looked at since. */
   readonly #pending = new Set<Device>();
@@ -87,6 +92,7 @@ export class AgentLoop {
     const { kernel, namespace } = options;
     this.#options = options;
     this.#herald = new Herald(options.emit);
+    this.#tally = options.tally ?? new Tally();
     const opened: { close(): void }[] = [];
     const opens = <T extends { close(): void }>(one: T): T => {
       opened.push(one);
@@ -96,7 +102,7 @@ export class AgentLoop {
       // Subscribed before anything is read, so that no device falls between the dump and the first event.
       this.#events = opens(new LinkEvents(kernel, namespace));
       this.#links = opens(new HostLinks(kernel.openSocket({ protocol: NETLINK_ROUTE, namespace })));
-      this.#channel = opens(new Channel(kernel, namespace));
+      this.#channel = opens(new Channel(kernel, namespace, this.#tally));
     } catch (error) {
       for (const one of opened) one.close();
       throw error;
@@ -241,6 +247,11 @@ export class AgentLoop {
     return this.#clerk.answer(request);
   }
 
+  /** How many devices are in which state, by what the loop has in memory. */
+  census(): CensusLine[] {
+    return takeCensus(this.#keeper.devices.values(), this.#keeper.plan.placement);
+  }
+
   /** Gives the tables up until the next reload: others may change them, and what they change is put right. */
   release(): void {
     this.#herald.wake();
@@ -264,7 +275,7 @@ export class AgentLoop {
     // Tables that are owned are given up with their socket, and in no other way.
     if (this.#keeper.plan.ownership === 'own' && plan.ownership !== 'own') {
       this.#channel.close();
-      this.#channel = new Channel(kernel, namespace);
+      this.#channel = new Channel(kernel, namespace, this.#tally);
       this.#keeper.committer = this.#channel.committer;
     }
     this.#keeper.plan = plan;
@@ -273,6 +284,7 @@ export class AgentLoop {
 
   /** Compares everything, and tells of what others had changed. */
   #reconcile(round: Round, known?: ForeignChange): void {
+    this.#tally.add('reconciliations');
     this.#pending.clear();
     this.#schedule.begin();
     const wasFailing = this.#schedule.isFailing;

@@ -1,4 +1,4 @@
-import { isOwnAlone } from '../config/namespace.js';
+import { isOwnAlone, OWN_NAMESPACE } from '../config/namespace.js';
 import { TapwallError } from '../error.js';
 import type { Kernel, NamespaceHandle } from '../kernel/kernel.js';
 import type { EventError } from './event.js';
@@ -13,6 +13,9 @@ export interface NamespaceStatus {
   /** Why it is not served; absent where it is. */
   error?: EventError | undefined;
 }
+
+/** @param namespace undefined for that of the process. */
+export type VisitNamespace = (name: string, namespace: NamespaceHandle | undefined) => Promise<void>;
 
 /** What the main thread knows of the namespaces that the agent's thread serves. */
 export class NamespaceDirectory {
@@ -59,6 +62,27 @@ export class NamespaceDirectory {
     return { placement, devices: statuses.flatMap(({ devices }) => devices) };
   }
 
+  /**
+   * Does something in each that is served.
+   * @param patterns those that the configuration lists.
+   */
+  async visit(patterns: readonly string[], visit: VisitNamespace): Promise<void> {
+    if (isOwnAlone(patterns)) return await visit(OWN_NAMESPACE, this.#own);
+    for (const { name, inode, path, error } of [...this.#known.values()]) {
+      if (error) continue;
+      if (path === undefined) {
+        await visit(name, this.#own);
+        continue;
+      }
+      const handle = this.#open(path, inode);
+      try {
+        if (handle) await visit(name, handle);
+      } finally {
+        handle?.close();
+      }
+    }
+  }
+
   /** Undefined for one that has gone meanwhile. */
   #statusOf({ name, inode, path }: NamespaceState): Status | undefined {
     const { placement, devices } = this.#within(path, inode) ?? {};
@@ -67,16 +91,25 @@ export class NamespaceDirectory {
 
   #within(path: string | undefined, inode: bigint): Status | undefined {
     if (path === undefined) return statusIn(this.#kernel, this.#own);
-    let handle: NamespaceHandle | undefined;
+    const handle = this.#open(path, inode);
     try {
-      handle = this.#kernel.openNamespace(path);
-      // The descriptor may be another file's by now.
-      return handle.inode === inode ? statusIn(this.#kernel, handle) : undefined;
+      return handle && statusIn(this.#kernel, handle);
+    } finally {
+      handle?.close();
+    }
+  }
+
+  /** Undefined for one that has gone meanwhile. */
+  #open(path: string, inode: bigint): NamespaceHandle | undefined {
+    try {
+      const handle = this.#kernel.openNamespace(path);
+      if (handle.inode === inode) return handle;
+      // The descriptor is another file's by now.
+      handle.close();
+      return undefined;
     } catch (error) {
       if (error instanceof TapwallError && error.code === 'NAMESPACE_NOT_FOUND') return undefined;
       throw error;
-    } finally {
-      handle?.close();
     }
   }
 }

@@ -1,8 +1,7 @@
 import { TapwallError } from '../error.js';
-import type { DeviceAnswer } from './request.js';
 
 interface Waiting {
-  resolve(answer: DeviceAnswer[]): void;
+  resolve(answer: unknown): void;
   reject(error: TapwallError): void;
 }
 
@@ -11,15 +10,16 @@ export class PendingAnswers {
   readonly #waiting = new Map<number, Waiting>();
   #last = 0;
 
-  open(): { id: number; answer: Promise<DeviceAnswer[]> } {
+  /** @typeParam Answer what the thread answers to this question. */
+  open<Answer>(): { id: number; answer: Promise<Answer> } {
     const id = ++this.#last;
-    const answer = new Promise<DeviceAnswer[]>((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
+    const answer = new Promise<Answer>((resolve, reject) => {
+      this.#waiting.set(id, { resolve: (one) => resolve(one as Answer), reject });
     });
     return { id, answer };
   }
 
-  settle(id: number, answer: DeviceAnswer[]): void {
+  settle(id: number, answer: unknown): void {
     this.#take(id)?.resolve(answer);
   }
 

@@ -6,6 +6,7 @@ import { AgentLoop, type Ready } from './loop.js';
 import type { FoundNamespace } from './namespace-finder.js';
 import type { Plan } from './plan.js';
 import type { Reference } from './reference.js';
+import type { Tally } from './tally.js';
 
 /** What the namespaces that one thread serves have in common. */
 export interface ServingOptions {
@@ -15,6 +16,8 @@ export interface ServingOptions {
   own: NamespaceHandle | undefined;
   reference: Reference;
   now: () => number;
+  /** Counts what all loops do together. */
+  tally: Tally | undefined;
 }
 
 /** Each has two sockets; what is left is the thread's own. */
@@ -45,7 +48,7 @@ export class ServedNamespace {
     plan: Plan,
     found: FoundNamespace,
     id: number,
-    { kernel, poller, own, reference, now }: ServingOptions,
+    { kernel, poller, own, reference, now, tally }: ServingOptions,
     emit: (event: AgentEvent) => void,
   ) {
     this.found = found;
@@ -60,6 +63,7 @@ export class ServedNamespace {
         wakerFd: -1,
         reference,
         now,
+        tally,
         emit,
       });
       this.watch();

@@ -75,7 +75,8 @@ function dataOf(data: Uint8Array | undefined): Uint8Array | undefined {
 
 const ofTable = [leaf(NFTA_TABLE_NAME, cString(SHARED_TABLE))];
 
-function dumpSet(netfilter: NetlinkSocket, set: string): Message[] {
+/** The messages that a set's dump consists of. @throws KernelError ENOENT where there is none. */
+export function dumpSet(netfilter: NetlinkSocket, set: string): Message[] {
   const which = [
     leaf(NFTA_SET_ELEM_LIST_TABLE, cString(SHARED_TABLE)),
     leaf(NFTA_SET_ELEM_LIST_SET, cString(set)),

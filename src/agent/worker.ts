@@ -6,19 +6,21 @@ import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from '
 import { TapwallError } from '../error.js';
 import { MAXIMUM_WAIT_MS } from '../kernel/kernel.js';
 import { linuxKernel } from '../kernel/linux.js';
+import type { CensusLine } from './census.js';
 import { type AgentEvent, type EventError, eventError } from './event.js';
 import { Fleet, type NamespaceState } from './fleet.js';
 import { Outbox } from './outbox.js';
 import type { Plan } from './plan.js';
 import { Rehearsal } from './rehearsal.js';
 import type { AgentRequest, DeviceAnswer } from './request.js';
+import { Tally } from './tally.js';
 
 export interface WorkerStart {
   plan: Plan;
   /** A path to the agent's own network namespace; undefined for that of the process. */
   namespacePath: string | undefined;
   wakerFd: number;
-  /** Counts the loop's steps, for whoever wants to know that it lives; a shared 32-bit number. */
+  /** Of the loops' tally, of which the first counts the thread's steps. */
   steps: SharedArrayBuffer;
   commands: MessagePort;
 }
@@ -27,6 +29,7 @@ export type WorkerCommand =
   | { command: 'reload'; plan: Plan }
   | { command: 'release' }
   | { command: 'answer'; id: number; request: AgentRequest }
+  | { command: 'census'; id: number }
   | { command: 'stop'; detach: boolean };
 
 export type WorkerMessage =
@@ -35,7 +38,7 @@ export type WorkerMessage =
   | { namespace: NamespaceState; isGone: boolean }
   | { fatal: EventError }
   | { refused: EventError }
-  | { answered: number; answer: DeviceAnswer[] }
+  | { answered: number; answer: DeviceAnswer[] | CensusLine[] }
   | { answered: number; error: EventError };
 
 const outbox = new Outbox(
@@ -48,7 +51,7 @@ function run({ plan, namespacePath, wakerFd, steps, commands }: WorkerStart): vo
   const namespace = namespacePath === undefined ? undefined : kernel.openNamespace(namespacePath);
   const emit = (event: AgentEvent) => outbox.add(event);
   const onChange = (state: NamespaceState, isGone: boolean) => outbox.post({ namespace: state, isGone });
-  const fleet = new Fleet(plan, { kernel, own: namespace, wakerFd, emit, onChange });
+  const fleet = new Fleet(plan, { kernel, own: namespace, wakerFd, emit, onChange, tally: new Tally(steps) });
   let rehearsal: Rehearsal | undefined;
   fleet.start(() => {
     rehearsal = new Rehearsal(kernel, plan);
@@ -86,6 +89,9 @@ function obey(fleet: Fleet, command: Exclude<WorkerCommand, { command: 'stop' }>
       break;
     case 'answer':
       answer(fleet, command.id, command.request);
+      break;
+    case 'census':
+      outbox.post({ answered: command.id, answer: fleet.census() });
       break;
     case 'release':
       fleet.release();

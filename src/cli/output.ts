@@ -53,6 +53,8 @@ const EXIT_BY_CODE = new Map<string, number>([
   ['OWNED_BY_OTHER', EXIT.owned],
   ['CONTROL_PATH', EXIT.input],
   ['GROUP_NOT_FOUND', EXIT.input],
+  ['METRICS_ADDRESS', EXIT.input],
+  ['METRICS_IN_USE', EXIT.input],
   ['POLICY_NOT_FOUND', EXIT.notFound],
   ['NO_AGENT', EXIT.noAgent],
   ['ACCESS_DENIED', EXIT.denied],

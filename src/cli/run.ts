@@ -6,6 +6,7 @@ import { Control } from '../control/control.js';
 import { formatProblem, TapwallError } from '../error.js';
 import { type Capability, giveUpOthers } from '../kernel/privilege.js';
 import { LibvirtState } from '../libvirt/state.js';
+import { Metrics } from '../metrics/metrics.js';
 import { Brevity } from '../observe/brevity.js';
 import { humanLog, logEvent } from '../observe/log.js';
 import { Service } from '../systemd/service.js';
@@ -67,8 +68,10 @@ async function run(options: Options): Promise<number> {
   };
   const service = new Service();
   let control: Control | undefined;
+  let metrics: Metrics | undefined;
   const tell = (event: AgentEvent) => {
     service.note(event);
+    metrics?.note(event);
     if (options.json) printJson(event);
     else {
       sumUp();
@@ -114,6 +117,9 @@ async function run(options: Options): Promise<number> {
     });
     control = desk;
     try {
+      metrics = await Metrics.open(configuration.metrics, (message) =>
+        announce({ event: 'warning', message }),
+      );
       agent = await Agent.start(
         configuration,
         { capabilities, ...(namespace ? { namespace } : {}) },
@@ -122,12 +128,14 @@ async function run(options: Options): Promise<number> {
       );
     } catch (error) {
       signals.close();
+      await metrics?.close();
       await desk.close();
       throw error;
     }
     desk.serve(agent);
     const { libvirtState } = configuration;
     const state = libvirtState === undefined ? undefined : new LibvirtState(libvirtState, agent, warn);
+    metrics.serve(agent);
     const running = agent;
     service.watch(() => running.steps);
     const died = new Promise<TapwallError>((resolve) => running.once('error', resolve));
@@ -152,6 +160,7 @@ async function run(options: Options): Promise<number> {
       service.close();
       signals.close();
       await running.stop();
+      await metrics.close();
       await desk.close();
       clearInterval(summing);
       sumUp(true);

@@ -1,5 +1,6 @@
 import type { Problem, SourceLocation } from '../error.js';
 import type { PackedElements } from '../nftables/packed-elements.js';
+import type { ListenAddress } from './listen.js';
 
 /**
  * What a configuration file says, checked and with its defaults filled in. Plain data throughout, so that it
@@ -28,6 +29,8 @@ export interface Configuration {
   control: ControlSettings | undefined;
   /** The folder in which libvirt keeps the state of guests that run; undefined for not reading it. */
   libvirtState: string | undefined;
+  /** Where `tapwall run` serves metrics; undefined for nowhere. */
+  metrics: MetricsSettings | undefined;
   /** Sets that inline rules may name as `@NAME`. By name, in the order of the file. */
   sets: Map<string, NamedSet>;
   /** By name, in the order of the file. */
@@ -48,6 +51,18 @@ export interface ControlSettings {
   group: string | undefined;
   /** Of the socket; undefined for 0600, or 0660 with a group. */
   mode: number | undefined;
+}
+
+/** Where an agent serves its metrics, and to whom. */
+export interface MetricsSettings {
+  /** The path of a Unix socket, absolute, or a loopback address. */
+  listen: ListenAddress;
+  /** Of a Unix socket: a group's name or number, whose members may read beside root; undefined for root alone. */
+  group: string | undefined;
+  /** Of a Unix socket; undefined for 0600, or 0660 with a group. */
+  mode: number | undefined;
+  /** How many devices have series of their own; the others are summed up. */
+  devices: number;
 }
 
 /** What a policy may be called: it becomes part of names and comments in the kernel. */

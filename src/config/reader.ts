@@ -6,6 +6,7 @@ import { DEFAULT_DEVICES, readDevices } from './devices.js';
 import { Findings } from './findings.js';
 import { DEFAULT_RECONCILE, readInterval } from './interval.js';
 import { checkPart } from './issue.js';
+import { readMetrics } from './metrics.js';
 import { readNamedSets } from './named-sets.js';
 import { readNamespaces } from './namespace.js';
 import { RESERVED_POLICY_NAMES, readPolicies } from './policies.js';
@@ -60,6 +61,7 @@ export class ConfigurationReader {
       reconcileMs: intervalOf(top?.reconcile ?? DEFAULT_RECONCILE),
       control: readControl(entries.get('control'), findings),
       libvirtState: libvirtStateOf(top?.['libvirt-state'] ?? DEFAULT_LIBVIRT_STATE),
+      metrics: readMetrics(entries.get('metrics'), findings),
       sets,
       policies,
       domainPolicies,

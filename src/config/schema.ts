@@ -13,6 +13,7 @@ import {
   interfaceName,
   interfacePrefix,
   interval,
+  listenAddress,
   mac,
   namespaceGlob,
   namespacePattern,
@@ -93,6 +94,10 @@ export const topSchema = z.strictObject({
         'Where libvirt keeps the state of guests that run: by it the agent knows whose a device is that was plugged in.',
       default: DEFAULT_LIBVIRT_STATE,
     }),
+  metrics: z.unknown().optional().meta({
+    description:
+      'Where `tapwall run` serves metrics for Prometheus; `off`, or no such key, for nowhere. docs/monitoring.md tells more.',
+  }),
   sets: z
     .record(z.string(), z.unknown())
     .optional()
@@ -127,6 +132,34 @@ export const controlSchema = z.strictObject({
     description:
       'Of the socket, in quotes: YAML takes it for a number otherwise. Without the key `"0660"` with a group, else `"0600"`.',
   }),
+});
+
+/** More make a scrape slow, and a Prometheus large. */
+export const MOST_METERED_DEVICES = 16_384;
+
+export const metricsSchema = z.strictObject({
+  listen: listenAddress.meta({
+    title: 'absolute path, or address and port',
+    description: 'A Unix socket, `127.0.0.1:PORT` or `[::1]:PORT`; no address that others reach.',
+  }),
+  group: z.union([groupName, z.int()]).optional().meta({
+    title: 'name or number of a group',
+    description: 'Whose members may read, beside root. Of a Unix socket only.',
+  }),
+  mode: z.enum(['0600', '0660', '0666']).optional().meta({
+    description:
+      'Of the Unix socket, in quotes. Without the key `"0660"` with a group, else `"0600"`; `"0666"` lets everybody read.',
+  }),
+  devices: z
+    .int()
+    .min(0, 'from 0 to 16,384 devices')
+    .max(MOST_METERED_DEVICES, 'from 0 to 16,384 devices')
+    .optional()
+    .meta({
+      description:
+        'How many devices have series of their own, from 0 to 16,384; all others are summed up in one.',
+      default: 256,
+    }),
 });
 
 export const devicesSchema = z.strictObject({

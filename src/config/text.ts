@@ -6,6 +6,7 @@ import type { Rate } from './configuration.js';
 import { fewestBytes, type GlobAlternative, literalText, parseGlob } from './glob.js';
 import { flawInInterfaceName, flawInNamePart, LONGEST_INTERFACE_NAME } from './interface-name.js';
 import { readInterval } from './interval.js';
+import { flawInSocketPath, readListenAddress } from './listen.js';
 import { flawInDeviceMac, normaliseMac } from './mac-address.js';
 import { readNamespacePattern } from './namespace.js';
 import { readRate } from './rate.js';
@@ -129,16 +130,15 @@ export const path = textWith((text) => {
   return text.includes('\0') ? { message: 'a path with a NUL' } : undefined;
 });
 
-/** Bytes of sun_path, less the NUL (unix(7)). */
-const LONGEST_SOCKET_PATH = 107;
-
 export const socketPath = textWith((text) => {
   if (!text.startsWith('/')) return { message: `${quote(text)} is not an absolute path` };
-  if (text.includes('\0')) return { message: 'a path with a NUL' };
-  const bytes = Buffer.byteLength(text);
-  return bytes > LONGEST_SOCKET_PATH
-    ? { message: `it has ${bytes} bytes, ${LONGEST_SOCKET_PATH} is the most for a socket` }
-    : undefined;
+  const flaw = flawInSocketPath(text);
+  return flaw === undefined ? undefined : { message: flaw };
+});
+
+export const listenAddress = textWith((text) => {
+  const read = readListenAddress(text);
+  return 'flaw' in read ? { message: read.flaw, hint: read.hint } : undefined;
 });
 
 export const folderPath = textWith((text) => {

@@ -4,6 +4,7 @@ import {
   controlSchema,
   devicesSchema,
   limitsSchema,
+  metricsSchema,
   namedSetSchema,
   policySchema,
   topSchema,
@@ -17,6 +18,7 @@ import {
 export const wholeSchema = topSchema.extend({
   devices: inPlaceOf(topSchema.shape.devices, devicesSchema.optional()),
   control: inPlaceOf(topSchema.shape.control, z.union([z.literal('off'), controlSchema]).optional()),
+  metrics: inPlaceOf(topSchema.shape.metrics, z.union([z.literal('off'), metricsSchema]).optional()),
   sets: inPlaceOf(topSchema.shape.sets, z.record(z.string(), namedSetSchema).optional()),
   policies: inPlaceOf(
     topSchema.shape.policies,

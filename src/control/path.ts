@@ -1,7 +1,7 @@
 import { chmodSync, chownSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { dirname, isAbsolute } from 'node:path';
-import { TapwallError } from '../error.js';
+import { type ErrorCode, TapwallError } from '../error.js';
 import { FORBID_HOST_NAMESPACE } from '../kernel/linux.js';
 
 /** Where the agent of a host listens, and where commands look for it. */
@@ -36,8 +36,37 @@ function inodeOf(path: string): string {
   }
 }
 
+/** What a socket is for: what its errors say. */
+export interface SocketPurpose {
+  /** In words, for messages. */
+  word: string;
+  /** The key of the configuration that says where it is, as one writes it. */
+  key: string;
+  /** Codes of errors: no socket can be there, and somebody listens there. */
+  unusable: ErrorCode;
+  inUse: ErrorCode;
+}
+
+export const METRICS_SOCKET: SocketPurpose = {
+  word: 'socket for metrics',
+  key: 'metrics: { listen: … }',
+  unusable: 'METRICS_ADDRESS',
+  inUse: 'METRICS_IN_USE',
+};
+
+export const CONTROL_SOCKET: SocketPurpose = {
+  word: 'control socket',
+  key: 'control: { path: … }',
+  unusable: 'CONTROL_PATH',
+  inUse: 'CONTROL_IN_USE',
+};
+
 /** @throws TapwallError CONTROL_PATH for a path that no socket can have. */
 export function checkControlPath(path: string): void {
+  checkPath(path, CONTROL_SOCKET);
+}
+
+function checkPath(path: string, { word, unusable }: SocketPurpose): void {
   const reason = !isAbsolute(path)
     ? 'it is not absolute'
     : path.includes('\0')
@@ -46,47 +75,48 @@ export function checkControlPath(path: string): void {
         ? `it has ${Buffer.byteLength(path)} bytes, ${LONGEST_PATH} is the most`
         : undefined;
   if (reason !== undefined) {
-    throw new TapwallError('CONTROL_PATH', `the control socket cannot be at ${path}: ${reason}`);
+    throw new TapwallError(unusable, `the ${word} cannot be at ${path}: ${reason}`);
   }
 }
 
 /**
  * Makes a path free for a socket: its folder, if there is none, and nothing left of an agent that is gone.
- * @throws TapwallError CONTROL_IN_USE when somebody listens there; CONTROL_PATH when anybody could put another socket
+ * @throws TapwallError `inUse` of the purpose when somebody listens there; `unusable` when anybody could put another socket
  *   there, or something else is in the way.
  */
-export async function claimPath(path: string): Promise<void> {
-  checkControlPath(path);
+export async function claimPath(path: string, purpose: SocketPurpose = CONTROL_SOCKET): Promise<void> {
+  const { word, key, unusable, inUse } = purpose;
+  checkPath(path, purpose);
   const folder = dirname(path);
   try {
     mkdirSync(folder, { recursive: true, mode: 0o755 });
     const { mode, uid } = statSync(folder);
     const isSticky = (mode & 0o1000) !== 0;
     if ((mode & 0o002) !== 0 && !isSticky) {
-      throw new TapwallError('CONTROL_PATH', `anybody may put another socket in the place of ${path}`, {
-        hint: `The folder ${folder} can be written to by all. Choose another with \`control: { path: … }\`.`,
+      throw new TapwallError(unusable, `anybody may put another socket in the place of ${path}`, {
+        hint: `The folder ${folder} can be written to by all. Choose another with \`${key}\`.`,
       });
     }
     if (uid !== 0 && uid !== process.geteuid?.() && !isSticky) {
-      throw new TapwallError('CONTROL_PATH', `the folder ${folder} belongs to user ${uid}`, {
-        hint: 'Who owns the folder may put another socket there. Choose another with `control: { path: … }`.',
+      throw new TapwallError(unusable, `the folder ${folder} belongs to user ${uid}`, {
+        hint: `Who owns the folder may put another socket there. Choose another with \`${key}\`.`,
       });
     }
     const there = statSync(path, { throwIfNoEntry: false });
     if (!there) return;
     if (!there.isSocket()) {
-      throw new TapwallError('CONTROL_PATH', `${path} is there already, and is no socket`);
+      throw new TapwallError(unusable, `${path} is there already, and is no socket`);
     }
     if (await isAnswered(path)) {
-      throw new TapwallError('CONTROL_IN_USE', `another process listens on ${path}`, {
-        hint: 'Another agent runs, maybe in another network namespace: give one of them its own path with `control: { path: … }`.',
+      throw new TapwallError(inUse, `another process listens on ${path}`, {
+        hint: `Another agent runs, maybe in another network namespace: give one of them its own path with \`${key}\`.`,
       });
     }
     rmSync(path, { force: true });
   } catch (cause) {
     if (cause instanceof TapwallError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new TapwallError('CONTROL_PATH', `no control socket can be made at ${path}: ${reason}`, { cause });
+    throw new TapwallError(unusable, `no ${word} can be made at ${path}: ${reason}`, { cause });
   }
 }
 

@@ -1,8 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import { isMainThread } from 'node:worker_threads';
 import { TapwallError } from '../error.js';
 import { type Peer, peerOf } from '../kernel/peer.js';
-import { claimPath, restrict } from './path.js';
+import { listenAt } from './listen.js';
 import { PROTOCOL_VERSION } from './protocol.js';
 import { DEFAULT_LIMITS, type Handler, Session, type SessionLimits } from './session.js';
 
@@ -52,29 +51,8 @@ export class ControlServer {
    * @throws TapwallError CONTROL_IN_USE when somebody listens there, CONTROL_PATH when nobody can.
    */
   static async open(options: ControlServerOptions, handler: Handler): Promise<ControlServer> {
-    const { path, group } = options;
-    await claimPath(path);
     const server = createServer({ allowHalfOpen: true });
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', (cause) =>
-        reject(new TapwallError('CONTROL_PATH', `cannot listen on ${path}: ${cause.message}`, { cause })),
-      );
-      // Until its mode is set nobody but the owner may connect; bind(2) is called before listen() returns.
-      // A worker cannot change the mask; who connects is asked for credentials all the same.
-      const before = isMainThread ? process.umask(0o177) : undefined;
-      try {
-        server.listen({ path, backlog: MOST_CLIENTS }, resolve);
-      } finally {
-        if (before !== undefined) process.umask(before);
-      }
-    });
-    try {
-      restrict(path, { group, mode: options.mode ?? (group === undefined ? 0o600 : 0o660) });
-    } catch (cause) {
-      server.close();
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new TapwallError('CONTROL_PATH', `cannot give ${path} to the group: ${reason}`, { cause });
-    }
+    await listenAt(server, { ...options, backlog: MOST_CLIENTS });
     return new ControlServer(server, options, handler);
   }
 

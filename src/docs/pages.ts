@@ -1,12 +1,13 @@
 import { makeProgram } from '../cli/commands.js';
 import { exitStatusOf } from '../cli/output.js';
 import { ERROR_CODES } from '../error.js';
+import { METRICS } from '../metrics/catalogue.js';
 import { VERSION } from '../version.js';
 import { commandHelps, helpBlocks } from './command-help.js';
 import { sectionsOf } from './configuration-keys.js';
 import { configurationJsonSchema } from './json-schema.js';
 import { commandPage, configurationPage } from './manual-page.js';
-import { commandReference, configurationReference, errorReference } from './reference.js';
+import { commandReference, configurationReference, errorReference, metricReference } from './reference.js';
 
 /** Files by their path in the package. */
 export type Pages = Readonly<Record<string, string>>;
@@ -20,6 +21,7 @@ export async function keptPages(): Promise<Pages> {
     'docs/reference/configuration.md': configurationReference(sectionsOf(schema)),
     'docs/reference/commands.md': commandReference(commandHelps(program), statuses),
     'docs/reference/errors.md': errorReference(ERROR_CODES, exitStatusOf),
+    'docs/reference/metrics.md': metricReference(METRICS),
     'schema/tapwall.schema.json': `${JSON.stringify(schema, undefined, 2)}\n`,
   };
 }

@@ -1,3 +1,4 @@
+import type { MetricDescription } from '../metrics/catalogue.js';
 import type { CommandHelp, Described } from './command-help.js';
 import type { ConfigurationKey, ConfigurationSection } from './configuration-keys.js';
 
@@ -85,6 +86,24 @@ export function errorReference(
     [row(['code', 'exit status', 'meaning']), '|---|--:|---|', ...rows].join('\n'),
     'Where the kernel refuses, the code is the name of its errno (`EPERM`, `ENOENT`, `EBUSY`…), the exit status is 1, and the error also has `errno`, `operation` and `extendedAck`, the kernel’s own words.',
     'Under `tapwall check` every error of a file gives status 3.',
+  ];
+  return `${parts.join('\n\n')}\n`;
+}
+
+/** docs/reference/metrics.md: every metric. */
+export function metricReference(metrics: Readonly<Record<string, MetricDescription>>): string {
+  const rows = Object.entries(metrics).map(([name, { type, help, labels, bound = '' }]) =>
+    row([`\`${name}\``, type, labels.map((label) => `\`${label}\``).join(', '), `${help}.`, bound]),
+  );
+  const buckets = Object.entries(metrics).flatMap(([name, { buckets: bounds }]) =>
+    bounds ? [`Buckets of \`${name}\`, in seconds: ${bounds.join(', ')}.`] : [],
+  );
+  const parts = [
+    '# Every metric',
+    MADE_BY('src/metrics/catalogue.ts'),
+    'How they are served, alerts and the dashboard are in [monitoring](../monitoring.md). A name and its labels stay what they are; new ones may come.',
+    [row(['metric', 'type', 'labels', '', 'how many series']), '|---|---|---|---|---|', ...rows].join('\n'),
+    ...buckets,
   ];
   return `${parts.join('\n\n')}\n`;
 }

@@ -4,6 +4,7 @@ import type { AgentEvent } from '#src/agent/event.js';
 import { AgentLoop } from '#src/agent/loop.js';
 import { Hand } from '#src/agent/manual.js';
 import type { Plan } from '#src/agent/plan.js';
+import { Tally } from '#src/agent/tally.js';
 import type { Binding, Placement } from '#src/config/configuration.js';
 import { FakeKernel, type FakeTransaction } from '#src/kernel/fake.js';
 import type { NamespaceHandle, Waker } from '#src/kernel/kernel.js';
@@ -199,6 +200,7 @@ export class Rig {
   readonly kernel: FakeKernel;
   readonly namespace: NamespaceHandle | undefined;
   readonly waker: Waker;
+  readonly tally = new Tally();
   readonly loop: AgentLoop;
   /** Called with each event, as it is told: for what happens in the middle. */
   onEvent: (event: AgentEvent) => void = () => undefined;
@@ -215,6 +217,7 @@ export class Rig {
       kernel,
       namespace,
       wakerFd: this.waker.fd,
+      tally: this.tally,
       now,
       emit: (event) => {
         this.#events.push(event);

@@ -48,6 +48,7 @@ describe('a configuration that is right', () => {
       reconcileMs: 60_000,
       control: { path: undefined, group: undefined, mode: undefined },
       libvirtState: '/run/libvirt/qemu',
+      metrics: undefined,
       sets: new Map([
         [
           'dns',

@@ -82,7 +82,7 @@ describe('keys and types', () => {
       'polices: {}\npolicies: {}\nBindings: []\nbindings: []\nwhatever: 1\ndevices: { prefix: [a] }\n',
       '1:1+7 unknown key `polices` in the configuration | Did you mean `policies`?',
       '3:1+8 unknown key `Bindings` in the configuration | Did you mean `bindings`?',
-      '5:1+8 unknown key `whatever` in the configuration | The keys here are `devices`, `placement`, `unmatched`, `egress`, `namespaces`, `owner`, `reconcile`, `control`, `sets`, `policies`, `domain-policies`, `bindings`.',
+      '5:1+8 unknown key `whatever` in the configuration | The keys here are `devices`, `placement`, `unmatched`, `egress`, `namespaces`, `owner`, `reconcile`, `control`, `libvirt-state`, `metrics`, `sets`, `policies`, `domain-policies`, `bindings`.',
       '6:12+6 unknown key `prefix` in `devices` | Did you mean `prefixes`?',
     );
     refuses(
@@ -311,7 +311,7 @@ describe('the list of problems', () => {
     refuses(
       'bindings: [{ device: "*", policy: p }]\npolicies: { p: &p { default: maybe }, q: *p }\nx: 1\n',
       '2:30+5 expected `accept` or `drop`, got the text `maybe`',
-      '3:1+1 unknown key `x` in the configuration | The keys here are `devices`, `placement`, `unmatched`, `egress`, `namespaces`, `owner`, `reconcile`, `control`, `sets`, `policies`, `domain-policies`, `bindings`.',
+      '3:1+1 unknown key `x` in the configuration | The keys here are `devices`, `placement`, `unmatched`, `egress`, `namespaces`, `owner`, `reconcile`, `control`, `libvirt-state`, `metrics`, `sets`, `policies`, `domain-policies`, `bindings`.',
     );
   });
 
@@ -332,7 +332,7 @@ describe('the list of problems', () => {
   test('keeps control characters away from the terminal', () => {
     refuses(
       'policies: {}\nbindings: []\n"a\\e[31m": 1\n',
-      '3:1+9 unknown key `a\\u001b[31m` in the configuration | The keys here are `devices`, `placement`, `unmatched`, `egress`, `namespaces`, `owner`, `reconcile`, `control`, `sets`, `policies`, `domain-policies`, `bindings`.',
+      '3:1+9 unknown key `a\\u001b[31m` in the configuration | The keys here are `devices`, `placement`, `unmatched`, `egress`, `namespaces`, `owner`, `reconcile`, `control`, `libvirt-state`, `metrics`, `sets`, `policies`, `domain-policies`, `bindings`.',
     );
   });
 });
