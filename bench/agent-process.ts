@@ -8,6 +8,8 @@ import type { AgentEvent } from '#src/agent/event.js';
 import { endWithRun } from './cleanup.js';
 
 const MAIN = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
+/** The flags for Node that stand in its first line, with which it is started as a command. */
+const FLAGS = /^#!\S+ -S node (.*)/.exec(readFileSync(MAIN, 'utf8'))?.[1]?.split(' ') ?? [];
 /** Long for a start with thousands of devices and a million addresses. */
 const TIME_LIMIT_MS = 180_000;
 /** USER_HZ, the unit of the times in /proc/PID/stat, is 100 on every architecture that Node runs on. */
@@ -44,7 +46,7 @@ export class AgentProcess {
 
   private constructor(configuration: string, namespacePath: string) {
     this.#configuration = configuration;
-    const args = [MAIN, 'run', '--config', configuration, '--namespace', namespacePath, '--json'];
+    const args = [...FLAGS, MAIN, 'run', '--config', configuration, '--namespace', namespacePath, '--json'];
     this.#child = endWithRun(spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] }));
     this.#closed = once(this.#child, 'close');
     createInterface({ input: this.#child.stdout }).on('line', (line) => this.#take(JSON.parse(line)));

@@ -29,7 +29,7 @@ rm -rf "$lib/dist/man"
 
 cat >"$tree/usr/bin/tapwall" <<'SH'
 #!/bin/sh
-exec /usr/lib/tapwall/bin/node /usr/lib/tapwall/dist/cli/main.js "$@"
+exec /usr/lib/tapwall/bin/node --optimize-for-size --v8-pool-size=1 /usr/lib/tapwall/dist/cli/main.js "$@"
 SH
 chmod 755 "$tree/usr/bin/tapwall"
 

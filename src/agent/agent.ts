@@ -143,6 +143,8 @@ export class Agent extends EventEmitter<AgentEvents> {
     signal?.throwIfAborted();
     const kernel = linuxKernel();
     const compiler = new Compiler();
+    // Its process starts while this one finds out what the kernel can do.
+    compiler.warm();
     let agent: Agent;
     try {
       const marks = kernelMarks(kernel, configuration, options.namespace);

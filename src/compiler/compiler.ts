@@ -11,7 +11,7 @@ import { NAME_SLOT_LENGTH } from '../program/slot.js';
 import type { Markers } from '../program/template.js';
 import { missingLink, type PolicySource, parseDiagnostics } from './diagnostics.js';
 import { checkIncludes } from './includes.js';
-import { CompilerProcess, DEFAULT_TIME_LIMIT_MS } from './process.js';
+import { CompilerProcess } from './process.js';
 import type { CompileAnswer } from './protocol.js';
 
 export type { PolicySource } from './diagnostics.js';
@@ -121,7 +121,7 @@ export class Compiler {
   #nextId = 1;
 
   constructor(options: CompilerOptions = {}) {
-    this.#process = new CompilerProcess(options.timeLimitMs ?? DEFAULT_TIME_LIMIT_MS);
+    this.#process = new CompilerProcess({ timeLimitMs: options.timeLimitMs });
   }
 
   /**
@@ -150,6 +150,11 @@ export class Compiler {
       buildBlueprint(source.file, first, second, verdicts),
     );
     return listing ? { blueprint: built, listing } : { blueprint: built };
+  }
+
+  /** Starts the child process now: the first policy waits for less. */
+  warm(): void {
+    this.#process.warm();
   }
 
   /** Ends the child process. What is being compiled rejects; another policy starts a new one. */

@@ -1,8 +1,11 @@
 import { TapwallError } from '../error.js';
 import { CompilerProcess } from './process.js';
 
-/** A listing takes milliseconds; one that takes this long is caught in a loop. */
-const TIME_LIMIT_MS = 2_000;
+/**
+ * A listing takes milliseconds of the processor; one that takes this long is caught in a loop. Where the kernel does not tell
+ * processor time, the other limit holds.
+ */
+const LIMITS = { processorLimitMs: 300, timeLimitMs: 5_000 };
 
 /**
  * What libnftables does with a chain on a name prefix: `listed`; `hung` (it had to be killed); `crashed`;
@@ -12,7 +15,7 @@ export type ListingOutcome = 'listed' | 'hung' | 'crashed' | 'garbled' | 'unknow
 
 /** Tries it in a child process, which may be lost over it. */
 export async function probeListing(): Promise<ListingOutcome> {
-  const child = new CompilerProcess(TIME_LIMIT_MS);
+  const child = new CompilerProcess(LIMITS);
   try {
     const { status } = await child.run({ id: 1, kind: 'list-prefix' });
     if (status === 'listed') return 'listed';

@@ -5,10 +5,14 @@ import { fileURLToPath } from 'node:url';
 import { TapwallError } from '../error.js';
 import { canMakeNamespaces } from '../kernel/privilege.js';
 import { parseAnswer } from './answer.js';
+import { processorTimeMs } from './processor-time.js';
 import { ANSWER_DESCRIPTOR, type Answer, type Request } from './protocol.js';
 
 /** Compiling takes milliseconds; what takes this long is caught in one of libnftables' endless loops. */
 export const DEFAULT_TIME_LIMIT_MS = 10_000;
+
+/** How often the processor time of a request is looked at that has a limit. */
+const LOOK_MS = 20;
 
 /** How much of what the child printed before it died goes into the error. */
 const LAST_WORDS = 2_000;
@@ -20,6 +24,14 @@ interface Pending {
   resolve(answer: Answer): void;
   reject(reason: unknown): void;
   timer: NodeJS.Timeout;
+  look?: NodeJS.Timeout | undefined;
+}
+
+/** How long one request may take. */
+export interface CompilerLimits {
+  timeLimitMs?: number | undefined;
+  /** Of the processor, once the child runs: a host that is busy does not make a loop of a request that is short. */
+  processorLimitMs?: number | undefined;
 }
 
 /**
@@ -36,6 +48,7 @@ function command(): [string, string[]] {
 /** The child process, started when there is work, and again after it died. One request at a time. */
 export class CompilerProcess {
   readonly #timeLimitMs: number;
+  readonly #processorLimitMs: number | undefined;
   #child: ChildProcess | undefined;
   #pending: Pending | undefined;
   #lastWords = '';
@@ -43,8 +56,14 @@ export class CompilerProcess {
   #ready = false;
   #queue: Promise<unknown> = Promise.resolve();
 
-  constructor(timeLimitMs = DEFAULT_TIME_LIMIT_MS) {
+  constructor({ timeLimitMs = DEFAULT_TIME_LIMIT_MS, processorLimitMs }: CompilerLimits = {}) {
     this.#timeLimitMs = timeLimitMs;
+    this.#processorLimitMs = processorLimitMs;
+  }
+
+  /** Starts the child ahead of the first request, which then waits for less. */
+  warm(): void {
+    if (this.#child === undefined) this.#setBusy(this.#start(), false);
   }
 
   /**
@@ -81,14 +100,9 @@ export class CompilerProcess {
   #send(request: Request): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const child = this.#child ?? this.#start();
-      const timer = setTimeout(() => {
-        this.#giveUp(
-          new TapwallError('COMPILER_TIMEOUT', `the policy did not compile within ${this.#timeLimitMs} ms`, {
-            hint: 'libnftables loops for ever on some rules; take rules away until it compiles to find which.',
-          }),
-        );
-      }, this.#timeLimitMs);
+      const timer = setTimeout(() => this.#giveUp(tooLong(this.#timeLimitMs)), this.#timeLimitMs);
       this.#pending = { request, resolve, reject, timer };
+      if (this.#ready) this.#limitProcessor(child);
       this.#setBusy(child, true);
       child.stdin?.write(`${JSON.stringify(request)}\n`);
     });
@@ -135,8 +149,10 @@ export class CompilerProcess {
   #hear(child: ChildProcess, line: string): void {
     try {
       const message = parseAnswer(line);
-      if ('ready' in message) this.#ready = true;
-      else this.#answer(child, message);
+      if ('ready' in message) {
+        this.#ready = true;
+        this.#limitProcessor(child);
+      } else this.#answer(child, message);
     } catch (error) {
       if (!(error instanceof TapwallError)) throw error;
       child.kill('SIGKILL');
@@ -148,7 +164,7 @@ export class CompilerProcess {
     const pending = this.#pending;
     if (!pending || answer.id !== pending.request.id) return;
     this.#pending = undefined;
-    clearTimeout(pending.timer);
+    stopTimers(pending);
     this.#setBusy(child, false);
     pending.resolve(answer);
   }
@@ -164,8 +180,19 @@ export class CompilerProcess {
     this.#child = undefined;
     if (!pending) return;
     this.#pending = undefined;
-    clearTimeout(pending.timer);
+    stopTimers(pending);
     pending.reject(reason);
+  }
+
+  /** Watches the processor time that the request takes from now on. */
+  #limitProcessor({ pid }: ChildProcess): void {
+    const [pending, limit] = [this.#pending, this.#processorLimitMs];
+    if (!pending || limit === undefined || pid === undefined || pending.look) return;
+    const start = processorTimeMs(pid);
+    if (start === undefined) return;
+    pending.look = setInterval(() => {
+      if ((processorTimeMs(pid) ?? start) - start > limit) this.#giveUp(tooLong(limit));
+    }, LOOK_MS);
   }
 
   /** An idle child does not keep its parent running; it ends when its standard input does. */
@@ -179,4 +206,15 @@ export class CompilerProcess {
       else handle.unref?.();
     }
   }
+}
+
+function stopTimers({ timer, look }: Pending): void {
+  clearTimeout(timer);
+  clearInterval(look);
+}
+
+function tooLong(limitMs: number): TapwallError {
+  return new TapwallError('COMPILER_TIMEOUT', `the policy did not compile within ${limitMs} ms`, {
+    hint: 'libnftables loops for ever on some rules; take rules away until it compiles to find which.',
+  });
 }

@@ -39,7 +39,7 @@ export async function listTables(
     netfilter.close();
   }
   if (tables.length === 0) return '';
-  const child = new CompilerProcess(timeLimitMs);
+  const child = new CompilerProcess({ timeLimitMs });
   try {
     const path = namespace?.path ?? OWN_NAMESPACE;
     const answer = await child.run({ id: 1, kind: 'list-tables', namespace: path, tables });

@@ -12,8 +12,11 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Hand } from '#src/agent/manual.js';
 import { Compiler, type PolicySource } from '#src/compiler/compiler.js';
+import { CompilerProcess } from '#src/compiler/process.js';
+import type { CompileRequest } from '#src/compiler/protocol.js';
 import { SourceError } from '#src/error.js';
 import { withFiles } from '../support/agent.js';
 import { kernel, runIn, withLab } from '../support/host.js';
@@ -96,6 +99,44 @@ describe('the compiler', () => {
       message: /policy\.nft: the policy did not compile within 3000 ms/,
     });
     assert.equal((await compiler.compile(source(chain('accept')))).program.policy, 'test');
+  });
+
+  it('ends what takes too much of the processor, and lets what only waits take its time', async () => {
+    const request = (text: string): CompileRequest => ({
+      ...{ id: 1, kind: 'compile', text, directory: undefined, variables: {}, listing: false },
+      passes: [{ name: 'standin', index: 4711, links: [] }],
+    });
+    const child = new CompilerProcess({ processorLimitMs: 100 });
+    try {
+      const rules = Array.from({ length: 20_000 }, (_, number) => `udp dport ${number} accept`);
+      await assert.rejects(child.run(request(chain(...rules))), {
+        code: 'COMPILER_TIMEOUT',
+        message: /did not compile within 100 ms/,
+      });
+      // It waits for events, and takes no processor time for it.
+      const waiting = child.run(request(`${chain('accept')}monitor\n`)).catch((error: unknown) => error);
+      assert.equal(await Promise.race([waiting, delay(1_000, 'still waiting')]), 'still waiting');
+    } finally {
+      child.close();
+    }
+  });
+
+  it('starts its process ahead of the first policy when told to', async () => {
+    const warm = new Compiler();
+    const children = () => readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim().split(' ');
+    const before = children();
+    try {
+      warm.warm();
+      const started = children().filter((pid) => !before.includes(pid));
+      assert.equal(started.length, 1);
+      assert.equal((await warm.compile(source(chain('accept')))).program.policy, 'test');
+      assert.deepEqual(
+        children().filter((pid) => !before.includes(pid)),
+        started,
+      );
+    } finally {
+      warm.close();
+    }
   });
 
   it('ends with a process that is killed while libnftables does not come back', async () => {
