@@ -34,6 +34,7 @@ SH
 chmod 755 "$tree/usr/bin/tapwall"
 
 install -D -m 644 packaging/systemd/tapwall.service "$tree/lib/systemd/system/tapwall.service"
+install -D -m 644 -t "$tree/usr/share/tapwall/monitoring" packaging/monitoring/*
 install -m 644 packaging/debian/tapwall.yaml "$tree/etc/tapwall/tapwall.yaml"
 node scripts/package/completions.mjs bash | install -D -m 644 /dev/stdin "$tree/usr/share/bash-completion/completions/tapwall"
 node scripts/package/completions.mjs zsh | install -D -m 644 /dev/stdin "$tree/usr/share/zsh/vendor-completions/_tapwall"
