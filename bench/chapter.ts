@@ -47,6 +47,8 @@ export interface Chapter {
   sections: Section[];
   charts: Chart[];
   targets: Target[];
+  /** Where something else did better than tapwall, or tapwall costs what nothing costs: a sentence each, with figures. */
+  behind: string[];
   /** All samples, and what they are samples of. */
   figures: Record<string, unknown>;
 }

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type { Chapter, Chart, Report, ReportTable, Target } from './chapter.js';
 import { describeEnvironment } from './environment.js';
+import { behindLines } from './report.js';
 
 /** The charting library whole, so that the page needs nothing from anywhere. */
 function readChartLibrary(): string {
@@ -157,6 +158,10 @@ export function renderHtml(report: Report): string {
 <nav>${links}</nav>
 <h2>Expected and measured</h2>
 ${targetTable(chapters.flatMap(({ targets }) => targets))}
+<h2>Where tapwall is not the best</h2>
+<ul>${behindLines(chapters)
+    .map((line) => `<li>${prose(line)}</li>`)
+    .join('\n')}</ul>
 ${left ? `<h2>Left out</h2><ul>${left}</ul>` : ''}
 ${parts.join('\n')}
 <h2>Measured on</h2>

@@ -1,7 +1,7 @@
 import type { SizeResult } from './attach/benchmark.js';
 import type { Report } from './chapter.js';
 import { describeEnvironment } from './environment.js';
-import { attachTable, markdownTable, targetRows } from './report.js';
+import { attachTable, behindLines, markdownTable, targetRows } from './report.js';
 
 const BEGIN = '<!-- figures -->';
 const END = '<!-- /figures -->';
@@ -26,6 +26,10 @@ export function fillFigures(page: string, report: Report): string {
       head: ['expected', 'measured', ''],
       rows: targetRows(report.chapters.flatMap(({ targets }) => targets)),
     }).replaceAll('--:', '---'),
+    'Where tapwall is not the best:',
+    behindLines(report.chapters)
+      .map((line) => `- ${line}`)
+      .join('\n'),
     END,
   ];
   return page.slice(0, begin) + parts.join('\n\n') + page.slice(end + END.length);

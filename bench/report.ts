@@ -103,6 +103,12 @@ export function attachTable(sizes: readonly SizeResult[]): string {
   return markdownTable({ head: ['attaching one more beside, p50', ...heads], rows });
 }
 
+/** Where tapwall is not the best, from all chapters; said also when there is nothing. */
+export function behindLines(chapters: readonly Chapter[]): string[] {
+  const lines = chapters.flatMap(({ behind }) => behind);
+  return lines.length > 0 ? lines : ['Nowhere in what this run has measured.'];
+}
+
 function markdownChapter({ title, method, sections, targets }: Chapter): string[] {
   const parts = [`## ${title}`, ...method];
   if (targets.length > 0) parts.push(targets.map((target) => `- ${targetLine(target)}`).join('\n'));
@@ -131,6 +137,10 @@ export function renderMarkdown(report: Report): string {
     'This page is written by `npm run bench`; changes by hand are lost. Trust the ratios: times are those of one machine.',
     '## Expected and measured',
     words({ head: ['expected', 'measured', ''], rows: targetRows(targets) }),
+    '## Where tapwall is not the best',
+    behindLines(chapters)
+      .map((line) => `- ${line}`)
+      .join('\n'),
     ...chapters
       .filter(({ name }) => name === 'attach')
       .map(({ figures }) => attachTable(figures['sizes'] as SizeResult[])),
@@ -169,6 +179,7 @@ const REPORT = z.object({
       sections: z.array(z.looseObject({ heading: z.string() })),
       charts: z.array(z.looseObject({ title: z.string() })),
       targets: z.array(z.looseObject({ expected: z.string(), met: z.boolean() })),
+      behind: z.array(z.string()),
     }),
   ),
 });

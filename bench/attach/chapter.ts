@@ -101,6 +101,36 @@ function targetsOf(results: readonly SizeResult[], seed: number): Target[] {
   return [...times, ...floors, ...growth, ...self];
 }
 
+/** What tapwall's own way is compared with: C sends just its bytes, all others do the same by a table of their own. */
+const RIVALS: Readonly<Record<string, (contender: string) => boolean>> = {
+  prefix: (contender) => contender === 'prefix-floor',
+  names: (contender) => contender === 'names-floor',
+  tapwall: (contender) =>
+    ![AGAIN, 'tapwall', 'prefix', 'names', 'prefix-floor', 'names-floor'].includes(contender),
+};
+
+/** Everything that was faster, beyond what chance makes of it. */
+function behindOf(results: readonly SizeResult[], seed: number): string[] {
+  return results.flatMap(({ devices, measurements }) =>
+    (['attach', 'detach'] as const).flatMap((operation) =>
+      Object.entries(RIVALS).flatMap(([own, isRival]) => {
+        const tapwall = measurements.find(({ contender }) => contender === own);
+        if (!tapwall) return [];
+        return measurements.flatMap((rival) => {
+          if (!isRival(rival.contender)) return [];
+          const times = compare(tapwall, rival, operation, seed);
+          const beside = `${devices.toLocaleString('en')} device${devices === 1 ? '' : 's'}`;
+          return times.low > 1
+            ? [
+                `${operation} beside ${beside}: ${tapwall.title} takes ${formatEstimate(times)} times as long as ${rival.title}`,
+              ]
+            : [];
+        });
+      }),
+    ),
+  );
+}
+
 function sectionOf(
   { devices, measurements }: SizeResult,
   operation: 'attach' | 'detach',
@@ -179,6 +209,7 @@ export function attachChapter(results: readonly SizeResult[], seed: number): Cha
       ...(distribution ? [distribution] : []),
     ],
     targets: targetsOf(results, seed),
+    behind: behindOf(results, seed),
     figures: { unit: 'nanoseconds', sizes: results },
   };
 }

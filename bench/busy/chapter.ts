@@ -112,6 +112,10 @@ export function busyChapter(result: BusyResult, seed: number): Chapter {
     ],
     charts: [],
     targets: [],
+    behind: (['idle', 'busy'] as const).map((when) => {
+      const times = ratioOfMedians(result[when].tapwall, result[when].floor, random, IN_ROWS);
+      return `attach, ${WHEN[when]}: tapwall takes ${formatEstimate(times)} times as long as C with the same bytes`;
+    }),
     figures: { unit: 'nanoseconds', ...result },
   };
 }

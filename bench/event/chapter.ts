@@ -130,6 +130,7 @@ export function eventChapter(figures: readonly ScenarioFigures[], devices: numbe
       },
     ],
     targets: findTargets(figures, devices),
+    behind: [],
     figures: { unit: 'nanoseconds', devices, scenarios: figures },
   };
 }

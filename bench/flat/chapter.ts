@@ -41,6 +41,7 @@ export function flatChapter(figures: Figures): Chapter {
     sections: sectionsOf(figures),
     charts: [growthChart(figures)],
     targets: findTargets(figures),
+    behind: [],
     figures: { unit: 'nanoseconds', ...figures },
   };
 }

@@ -75,6 +75,13 @@ export function leakChapter(results: readonly LeakResult[], creations: number): 
       },
     ],
     targets: results.filter(({ closed }) => closed).map(targetOf),
+    behind: results.flatMap(({ title, contender, closed, egress, ingress }) =>
+      closed || !['device', 'chain'].includes(contender)
+        ? []
+        : [
+            `${title}: ${(egress.leaked + ingress.leaked).toLocaleString('en')} of ${(egress.sent + ingress.sent).toLocaleString('en')} frames leaked past new devices`,
+          ],
+    ),
     figures: { unit: 'frames', creations, lifetime: LIFETIME_MS, results },
   };
 }

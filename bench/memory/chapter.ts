@@ -97,6 +97,11 @@ export function memoryChapter(result: MemoryResult): Chapter {
         met: share < MOST_IDLE_SHARE,
       },
     ],
+    behind: largest
+      ? [
+          `tapwall stays in memory, with ${megabytes(largest.bytes)}; a hook that runs nft -f leaves nothing there`,
+        ]
+      : [],
     figures: { unit: 'bytes, nanoseconds', ...result },
   };
 }

@@ -147,6 +147,13 @@ export function packetChapter(measurements: readonly Measurement[], seed: number
       },
     ],
     targets,
+    behind: overhead.flatMap(({ contender, title, direction, ratio }) =>
+      contender.startsWith('tapwall') && ratio.low > 1
+        ? [
+            `a frame, ${direction}: ${title} takes ${formatEstimate(ratio)} times the processor time of a chain written by hand for one device`,
+          ]
+        : [],
+    ),
     figures: { unit: 'nanoseconds a frame', overhead, parts, lookups },
   };
 }

@@ -122,6 +122,14 @@ export function reloadChapter(results: readonly ReloadResult[], seed: number): C
       },
     ],
     targets: [],
+    behind: withNft.flatMap(({ devices, tapwall, nft }) => {
+      const times = ratioOfMedians(tapwall, nft, seededRandom(seed));
+      return times.low > 1
+        ? [
+            `changing a policy that ${devices.toLocaleString('en')} devices have: tapwall takes ${formatEstimate(times)} times as long as nft -f with one file for all`,
+          ]
+        : [];
+    }),
     figures: { unit: 'nanoseconds', results },
   };
 }

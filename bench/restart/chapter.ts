@@ -113,6 +113,7 @@ export function restartChapter(results: readonly RestartResult[]): Chapter {
     ],
     charts: [],
     targets: largest ? targetsOf(largest) : [],
+    behind: ['tapwall has an agent to start again; a hook that runs nft -f has nothing to start'],
     figures: { unit: 'nanoseconds', results },
   };
 }

@@ -210,6 +210,12 @@ export function setsChapter(results: readonly SetsResult[], seed: number): Chapt
       },
     ],
     targets: targetsOf(results, seed),
+    behind: withNft.flatMap(({ addresses, tapwall, nft, refused }) => {
+      const of = `a set of ${addresses.toLocaleString('en')} addresses`;
+      if (tapwall.length === 0) return [`${of}: nft -f takes it, tapwall refuses it: ${refused}`];
+      const times = ratioOfMedians(tapwall, nft, seededRandom(seed));
+      return times.low > 1 ? [`${of}: tapwall takes ${formatEstimate(times)} times as long as nft -f`] : [];
+    }),
     figures: { unit: 'nanoseconds', results },
   };
 }

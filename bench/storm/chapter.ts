@@ -137,6 +137,22 @@ export function stormChapter(result: StormResult, seed: number): Chapter {
       },
     ],
     targets: targetsOf(result, seed),
+    behind: sizes.flatMap((devices) =>
+      contenders.flatMap((contender) => {
+        if (contender === 'none') return [];
+        const none = samplesOf(storms, 'none', devices, created);
+        const times = ratioOfMedians(
+          samplesOf(storms, contender, devices, filtered),
+          none,
+          seededRandom(seed),
+        );
+        return times.low > 1
+          ? [
+              `${devices.toLocaleString('en')} devices at once, ${contender}: it takes ${formatEstimate(times)} times as long as making them takes with nothing`,
+            ]
+          : [];
+      }),
+    ),
     figures: { unit: 'nanoseconds', ...result },
   };
 }

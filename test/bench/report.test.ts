@@ -151,6 +151,23 @@ describe('a report', () => {
     assert.match(page, /^\| attach at 1000 devices, prefix: .* \| - \| not measured \|$/m);
   });
 
+  test('lists in one place whatever was better than tapwall, and nothing that was not', () => {
+    const line =
+      /attach beside 10 devices: tapwall, names takes 1\.71 \(.*\) times as long as C, the same bytes, names/;
+    for (const page of [renderMarkdown(REPORT), renderHtml(REPORT)]) {
+      assert.match(page, line);
+      assert.doesNotMatch(page, /times as long as (nft -f, spawned|tapwall)/);
+      assert.ok(page.indexOf('Where tapwall is not the best') < page.search(line));
+    }
+    assert.match(fillFigures('<!-- figures --><!-- /figures -->', REPORT), line);
+    const sets = (tapwall: number, nft: number) =>
+      setsChapter([{ addresses: 10, tapwall: spread(tapwall), another: [], nft: spread(nft) }], 1).behind;
+    assert.match(sets(3e6, 2e6)[0] ?? '', /^a set of 10 addresses: tapwall takes 1\.5/);
+    assert.deepEqual(sets(2e6, 3e6), []);
+    const best = { ...REPORT, chapters: REPORT.chapters.map((one) => ({ ...one, behind: [] })) };
+    assert.match(renderMarkdown(best), /^- Nowhere in what this run has measured\.$/m);
+  });
+
   test('fills in the figures of a page and nothing else', () => {
     const page = 'before\n<!-- figures -->\nold\n<!-- /figures -->\nafter\n';
     const filled = fillFigures(page, REPORT);
