@@ -8,6 +8,7 @@ import { memory } from './memory/chapter.js';
 import { packet } from './packet/chapter.js';
 import { reload } from './reload/chapter.js';
 import { restart } from './restart/chapter.js';
+import { watched } from './scrape/chapter.js';
 import { sets } from './sets/chapter.js';
 import { storm } from './storm/chapter.js';
 
@@ -24,4 +25,5 @@ export const BENCHMARKS: readonly Benchmark[] = [
   sets,
   packet,
   busy,
+  watched,
 ];

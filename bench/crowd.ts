@@ -21,9 +21,10 @@ export class Crowd {
     return this.#devices;
   }
 
-  growTo(devices: number): void {
+  /** @param up whether to set the new ones up; not unless given. */
+  growTo(devices: number, { up = false } = {}): void {
     for (; this.#devices < devices; this.#devices++) {
-      this.lab.addMacvtap(numberedDevice(this.#devices));
+      this.lab.addMacvtap({ ...numberedDevice(this.#devices), up });
     }
   }
 

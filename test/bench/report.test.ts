@@ -9,9 +9,11 @@ import { attachChapter } from '../../dist-bench/attach/chapter.js';
 import type { Report } from '../../dist-bench/chapter.js';
 import { renderHtml } from '../../dist-bench/html.js';
 import { leakChapter } from '../../dist-bench/leak/chapter.js';
+import { seededRandom } from '../../dist-bench/random.js';
 import { fillFigures } from '../../dist-bench/readme.js';
 import { readReport, renderJson, renderMarkdown, renderText } from '../../dist-bench/report.js';
 import { restartChapter } from '../../dist-bench/restart/chapter.js';
+import { type ScrapeResult, scrapeChapter } from '../../dist-bench/scrape/chapter.js';
 import { setsChapter } from '../../dist-bench/sets/chapter.js';
 
 /** What the browser needs to run as root and to ask nothing of any network. */
@@ -110,6 +112,30 @@ describe('a report', () => {
       );
     assert.deepEqual(of([0, 0]), [true, false, true]);
     assert.deepEqual(of([0, 1]), [true, false, false]);
+  });
+
+  test('tells a scrape, or clients, that delay an attach from such as do not', () => {
+    const of = (more: Partial<ScrapeResult>) => {
+      const [quiet, alone] = [
+        [100, 110, 120],
+        [100, 110, 120],
+      ];
+      const result = {
+        devices: 4_000,
+        scrapes: [9e7],
+        pageBytes: 1e5,
+        quiet,
+        alone,
+        scraped: quiet,
+        clients: alone,
+      };
+      return scrapeChapter([{ ...result, ...more }], seededRandom(1)).targets.map(({ met }) => met);
+    };
+    assert.deepEqual(of({}), [true, true, true]);
+    assert.deepEqual(of({ scrapes: [9e7, 3e8] }), [false, true, true]);
+    assert.deepEqual(of({ scraped: [200, 210, 220] }), [true, false, true]);
+    assert.deepEqual(of({ clients: [200, 210, 220] }), [true, true, false]);
+    assert.deepEqual(of({ clients: [] }), [true, true, false]);
   });
 
   test('says of each expectation whether it was met, fell short or was not measured', () => {
