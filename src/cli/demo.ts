@@ -1,7 +1,8 @@
 import { Command } from 'commander';
 import { type DemoResult, runDemo } from '../demo/demo.js';
 import { linuxKernel } from '../kernel/linux.js';
-import { humanLog, logEvent } from '../observe/log.js';
+import { humanLog } from '../observe/human-log.js';
+import { logEvent } from '../observe/log.js';
 import { EXIT, print, printJson, printTable } from './output.js';
 
 export function demoCommand(exit: (status: number) => void): Command {

@@ -1,7 +1,8 @@
 import { Command, InvalidArgumentError } from 'commander';
 import type { AgentEvent } from '../agent/event.js';
 import { MOST_RECENT } from '../control/protocol.js';
-import { humanLog, logEvent } from '../observe/log.js';
+import { humanLog } from '../observe/human-log.js';
+import { logEvent } from '../observe/log.js';
 import { type AskOptions, addAskOptions, askAgent, noAgent } from './ask.js';
 import { EXIT, printJson } from './output.js';
 

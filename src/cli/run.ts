@@ -8,7 +8,7 @@ import { type Capability, giveUpOthers } from '../kernel/privilege.js';
 import { LibvirtState } from '../libvirt/state.js';
 import { Metrics } from '../metrics/metrics.js';
 import { Brevity } from '../observe/brevity.js';
-import { humanLog, logEvent } from '../observe/log.js';
+import { agentLog, logEvent } from '../observe/log.js';
 import { Service } from '../systemd/service.js';
 import {
   addKernelOptions,
@@ -61,7 +61,7 @@ Examples:
 
 async function run(options: Options): Promise<number> {
   const complaint = options.keepRights ? undefined : giveUpRights(options);
-  const log = humanLog();
+  const log = await agentLog();
   const brevity = new Brevity(() => performance.now());
   const sumUp = (all = false) => {
     for (const words of brevity.sums(all)) log.warn(words);

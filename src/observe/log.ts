@@ -1,36 +1,32 @@
-import { type Logger, pino } from 'pino';
-import pretty from 'pino-pretty';
+import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino';
 import type { AgentEvent } from '../agent/event.js';
 import { PROMISES } from '../agent/placement.js';
-import { visible, visibleLine } from './visible.js';
+import { visibleLine } from './visible.js';
 
-/** A log for people, one line an entry: on standard error, or on standard output where it is what was asked for. */
-export function humanLog(output: 'stderr' | 'stdout' = 'stderr'): Logger {
-  const stream = pretty({
-    // By descriptor it is written before the next line of code runs: the last words before an exit must not be lost.
-    // What reads standard output may go away, which the stream bears.
-    destination: output === 'stderr' ? 2 : process.stdout,
-    sync: true,
-    colorize: process[output].isTTY === true,
-    ignore: 'pid,hostname',
-    translateTime: 'SYS:yyyy-mm-dd HH:MM:ss.l',
-    singleLine: true,
-  });
+/** On standard error: for people where it is a terminal, else a JSON object a line, for whatever collects logs. */
+export async function agentLog(isTerminal = process.stderr.isTTY === true): Promise<Logger> {
+  if (!isTerminal) return structuredLog(destination({ dest: 2, sync: true }));
+  // Where nobody looks it is not even loaded.
+  const { humanLog } = await import('./human-log.js');
+  return humanLog();
+}
+
+/** Entries with `level` (a word), `time` (ISO 8601), `msg`, and where they are about an event of the agent’s that event. */
+export function structuredLog(output: DestinationStream): Logger {
   return pino(
     {
       level: 'info',
-      hooks: {
-        logMethod([text, ...more], log) {
-          log.apply(this, [typeof text === 'string' ? visible(text) : text, ...more]);
-        },
-      },
+      base: { pid: process.pid },
+      timestamp: stdTimeFunctions.isoTime,
+      formatters: { level: (level) => ({ level }) },
     },
-    stream,
+    output,
   );
 }
 
 /** Tells an agent's event as one line of the log, at the level it deserves. */
-export function logEvent(log: Logger, event: AgentEvent): void {
+export function logEvent(logger: Logger, event: AgentEvent): void {
+  const log = logger.child({ event });
   logLine(event.namespace === undefined ? log : within(log, event.namespace), event);
 }
 
