@@ -5,6 +5,7 @@ import { event } from './event/chapter.js';
 import { flat } from './flat/chapter.js';
 import { leak } from './leak/chapter.js';
 import { memory } from './memory/chapter.js';
+import { namespaces } from './namespaces/chapter.js';
 import { packet } from './packet/chapter.js';
 import { reload } from './reload/chapter.js';
 import { restart } from './restart/chapter.js';
@@ -21,6 +22,7 @@ export const BENCHMARKS: readonly Benchmark[] = [
   leak,
   memory,
   restart,
+  namespaces,
   reload,
   sets,
   packet,
