@@ -50,7 +50,8 @@ names new devices stay closed until it runs again.
 
 Events under --json: ready (with the placement), attached, detached, unmatched (closed: everything is
 dropped), failed, overflow, repaired (somebody else had changed the filters), released, warning, reloaded,
-reload-failed, stopped, error.
+reload-failed, stopped, error; where the configuration lists namespaces also namespace-ready, namespace-gone,
+namespace-failed.
 
 Examples:
   $ tapwall run --config /etc/tapwall/tapwall.yaml

@@ -108,3 +108,20 @@ it('says who changed the filters, what, and how long it took to put right', () =
   );
   assert.match(logged({ event: 'released' }).text, /given up/);
 });
+
+it('begins with the network namespace where there are several, whatever is in its name', () => {
+  assert.deepEqual(
+    logged({ event: 'namespace-ready', namespace: 'vm-1', devices: 2, attached: 1, microseconds: 9 }),
+    {
+      level: 'info',
+      text: '[vm-1] served: 2 devices, 1 filtered, in 9 µs',
+    },
+  );
+  assert.equal(logged({ event: 'namespace-failed', namespace: 'vm-1', error }).level, 'error');
+  assert.match(
+    logged({ event: 'namespace-gone', namespace: 'a\u001b[31m\nb' }).text,
+    /^\[a\\u001b\[31m.*b\] no longer there/,
+  );
+  assert.match(logged({ event: 'warning', message: 'amiss', namespace: 'vm-1' }).text, /^\[vm-1\] amiss$/);
+  assert.equal(logged({ event: 'warning', message: 'amiss' }).text, 'amiss');
+});

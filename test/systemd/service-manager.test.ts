@@ -130,6 +130,18 @@ describe('a service', () => {
     );
   });
 
+  it('counts devices of one index in several network namespaces, until the namespace is gone', () => {
+    const service = new Service(managerWith({}).manager);
+    service.note(ready);
+    service.note(attached(4));
+    for (const namespace of ['a', 'b']) service.note({ ...attached(4), namespace });
+    assert.match(service.status, /^filtering 3 devices/);
+    service.note({ event: 'namespace-gone', namespace: 'a' });
+    assert.match(service.status, /^filtering 2 devices/);
+    service.note({ event: 'unmatched', device: 'macvtap4', index: 4, closed: true, namespace: 'b' });
+    assert.match(service.status, /^filtering 1 device,/);
+  });
+
   it('is ready again after a reload, whatever became of it', () => {
     const { told, manager } = managerWith({});
     const service = new Service(manager);
