@@ -151,6 +151,9 @@ export function namespacesChapter(result: NamespacesResult, seed: number): Chapt
     ],
     charts: [],
     targets: [],
+    behind: [
+      `the devices of other namespaces wait while one more is entered: ${formatDuration(quantile(result.entering, 0.5))} (p50)`,
+    ],
     figures: { unit: 'nanoseconds', ...result },
   };
 }
