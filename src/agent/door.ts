@@ -139,7 +139,8 @@ export class Door {
       this.#createBases(plan, state.created, meanwhile);
       return;
     }
-    if (change.length === 0 && state.created.length === 0 && state.removed.length === 0) {
+    const isChanged = change.length + state.change.afterwards.length > 0;
+    if (!isChanged && state.created.length === 0 && state.removed.length === 0) {
       conclude(this.#committer.commit(steps));
       return;
     }

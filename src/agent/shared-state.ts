@@ -4,6 +4,7 @@ import { cString, HOST_LITTLE_ENDIAN, viewOf } from '../netlink/bytes.js';
 import type { Message } from '../netlink/message.js';
 import {
   NFT_MSG_GETCHAIN,
+  NFT_MSG_GETOBJ,
   NFT_MSG_GETRULE,
   NFT_MSG_GETSET,
   NFT_MSG_GETSETELEM,
@@ -116,6 +117,7 @@ export function readShared(
     ...netfilter.dump(dumpRequest(NFT_MSG_GETCHAIN), 'the dump of the chains'),
     ...netfilter.dump(dumpRequest(NFT_MSG_GETSET, ofTable), 'the dump of the sets'),
     ...netfilter.dump(dumpRequest(NFT_MSG_GETRULE, ofTable), 'the dump of the rules'),
+    ...netfilter.dump(dumpRequest(NFT_MSG_GETOBJ, ofTable), 'the dump of the named objects'),
   ]);
   const inventory = takeInventory(ruleset);
   if (!inventory) return undefined;

@@ -1,6 +1,8 @@
+import { isDeepStrictEqual } from 'node:util';
 import { Command } from 'commander';
 import { Agent } from '../agent/agent.js';
 import { type AgentEvent, eventError } from '../agent/event.js';
+import type { Configuration } from '../config/configuration.js';
 import { loadConfiguration } from '../config/load.js';
 import { Control } from '../control/control.js';
 import { formatProblem, TapwallError } from '../error.js';
@@ -104,7 +106,11 @@ async function run(options: Options): Promise<number> {
     const reload = async () => {
       service.reloading();
       try {
-        await agent?.reload(load());
+        const next = load();
+        await agent?.reload(next);
+        for (const key of changedForRestart(configuration, next)) {
+          warn(`\`${key}\` has changed: it holds from the next start on`);
+        }
       } catch (error) {
         announce({ event: 'reload-failed', file: options.config, error: eventError(error) });
         throw error;
@@ -169,6 +175,15 @@ async function run(options: Options): Promise<number> {
   });
 }
 
+/** Keys that a reload does not put in force: who asks for the reload may hang on the socket. */
+function changedForRestart(started: Configuration, next: Configuration): string[] {
+  const changed: string[] = [];
+  if (!isDeepStrictEqual(started.control, next.control)) changed.push('control');
+  if (!isDeepStrictEqual(started.metrics, next.metrics)) changed.push('metrics');
+  if (started.libvirtState !== next.libvirtState) changed.push('libvirt-state');
+  return changed;
+}
+
 /**
  * What an agent needs: nf_tables and links; network namespaces, of others and to compile and compare in; the group of a socket.
  * Its files are root's, or everybody's to read, so none is needed to read them.
@@ -178,22 +193,30 @@ const RIGHTS: readonly Capability[] = ['CAP_CHOWN', 'CAP_NET_ADMIN', 'CAP_SYS_AD
 /** @returns what went wrong: an agent with too many rights filters all the same. */
 function giveUpRights(options: Options): string | undefined {
   try {
-    giveUpOthers(usesProcesses(options) ? [...RIGHTS, 'CAP_SYS_PTRACE'] : RIGHTS);
+    giveUpOthers([...RIGHTS, ...furtherRights(options)]);
     return undefined;
   } catch (error) {
     return `rights that are not needed could not be given up: ${error instanceof Error ? error.message : String(error)}`;
   }
 }
 
-/** Whether a network namespace is named by a process of another's: /proc/PID/ns/net asks for CAP_SYS_PTRACE (proc(5)). */
-function usesProcesses({ config, namespace = '' }: Options): boolean {
+/**
+ * What a configuration needs beyond that: CAP_SYS_PTRACE for a network namespace that is named by a process, /proc/PID/ns/net
+ * (proc(5)), CAP_NET_BIND_SERVICE for metrics on a port below 1024 (ip(7)).
+ */
+function furtherRights({ config, namespace = '' }: Options): Capability[] {
+  const names = [namespace];
+  const further: Capability[] = [];
   try {
-    const { namespaces } = loadConfiguration(config);
-    return [namespace, ...namespaces].some((one) => one.startsWith('/proc/'));
+    const { namespaces, metrics } = loadConfiguration(config);
+    names.push(...namespaces);
+    if (metrics && 'port' in metrics.listen && metrics.listen.port < 1024)
+      further.push('CAP_NET_BIND_SERVICE');
   } catch {
     // What is wrong with the configuration is told by whoever needs it.
-    return namespace.startsWith('/proc/');
   }
+  if (names.some((one) => one.startsWith('/proc/'))) further.push('CAP_SYS_PTRACE');
+  return further;
 }
 
 /** How often a log that nothing else happens in is looked at for what was left out. */

@@ -1,13 +1,16 @@
 import { leaf } from '../netlink/attribute.js';
-import { cString } from '../netlink/bytes.js';
+import { be32, cString } from '../netlink/bytes.js';
 import { NLM_F_CREATE } from '../netlink/constants.js';
 import {
   NFT_MSG_DELCHAIN,
+  NFT_MSG_DELOBJ,
   NFT_MSG_DELRULE,
   NFT_MSG_DELSET,
   NFT_MSG_DELSETELEM,
   NFT_MSG_NEWTABLE,
   NFTA_CHAIN_NAME,
+  NFTA_OBJ_NAME,
+  NFTA_OBJ_TYPE,
   NFTA_RULE_CHAIN,
   NFTA_SET_ELEM_LIST_SET,
   NFTA_SET_NAME,
@@ -72,6 +75,11 @@ function deleteSet(set: string): ProgramMessage {
   return aboutShared(NFT_MSG_DELSET, `DELSET ${set}`, leaf(NFTA_SET_NAME, cString(set)));
 }
 
+function deleteObject({ name, type }: { name: string; type: number }): ProgramMessage {
+  const which = [leaf(NFTA_OBJ_NAME, cString(name)), leaf(NFTA_OBJ_TYPE, be32(type))];
+  return aboutShared(NFT_MSG_DELOBJ, `DELOBJ ${name}`, ...which);
+}
+
 /** Without elements it is about all of them (nf_tables_delsetelem()). */
 function emptySet(set: string): ProgramMessage {
   return aboutShared(NFT_MSG_DELSETELEM, `DELSETELEM of ${set}`, leaf(NFTA_SET_ELEM_LIST_SET, cString(set)));
@@ -95,7 +103,7 @@ export function deleteBase(chain: string): ProgramMessage[] {
  * @param held what is known of the elements of the configuration's sets.
  */
 export function planChange(
-  installed: Objects | undefined,
+  installed: Installed | undefined,
   blueprint: Blueprint,
   ownership: Ownership = 'none',
   held: HeldState = NOTHING_HELD,
@@ -143,7 +151,11 @@ export function planChange(
     ...chains.flatMap(({ elements }) => elements),
     ...chains.flatMap(({ rules }) => rules),
   );
-  const afterwards = [...strangeChains.map(deleteChain), ...strangeSets.map(deleteSet)];
+  const afterwards = [
+    ...strangeChains.map(deleteChain),
+    ...strangeSets.map(deleteSet),
+    ...(installed?.objects ?? []).map(deleteObject),
+  ];
   const elements = [
     ...sets.flatMap(({ name, held: own }) => (own ? [fillSegment(name, own.packed)] : [])),
     ...[...edits].flatMap(([set, difference]) => editsOf(set, held, difference)),
@@ -180,12 +192,13 @@ export function changeSegments(
   return [...(messages.length > 0 ? [sharedSegment(messages, links)] : []), ...elements];
 }
 
-/** Whether there is nothing to be done before what comes afterwards. */
-export function isNoChange({ messages, elements }: Change): boolean {
-  return messages.length === 0 && elements.length === 0;
+/** Whether all is as it should be. */
+export function isNoChange({ messages, elements, afterwards }: Change): boolean {
+  return messages.length + elements.length + afterwards.length === 0;
 }
 
 type Objects = Pick<Inventory, 'sets' | 'chains'>;
+type Installed = Objects & Pick<Inventory, 'objects'>;
 
 /** What is not wanted and has no digest: what tapwall has put there has one, but for a chain without rules. */
 function strangersIn(before: Objects, wanted: Objects): { chains: string[]; sets: string[] } {
@@ -197,9 +210,9 @@ function strangersIn(before: Objects, wanted: Objects): { chains: string[]; sets
 }
 
 /** Whether somebody else may have put something into the table, which rules of theirs may lead to. */
-export function hasStrangers(installed: Objects, blueprint: Blueprint): boolean {
+export function hasStrangers(installed: Installed, blueprint: Blueprint): boolean {
   const { chains, sets } = strangersIn(installed, inventoryOf(blueprint));
-  return chains.length > 0 || sets.length > 0;
+  return chains.length > 0 || sets.length > 0 || installed.objects.length > 0;
 }
 
 function newTable(userdata: Uint8Array, ownership: Ownership): ProgramMessage {

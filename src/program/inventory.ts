@@ -1,6 +1,7 @@
 import { TapwallError } from '../error.js';
 import { type Chain, type HookDevice, hookDevices } from '../nftables/chain.js';
 import { NF_DROP } from '../nftables/constants.js';
+import type { NamedObject } from '../nftables/object.js';
 import type { Rule } from '../nftables/rule.js';
 import type { Ruleset } from '../nftables/ruleset.js';
 import { type Blueprint, readDigest, SHARED_RECORD, SHARED_TABLE } from './blueprint.js';
@@ -22,6 +23,8 @@ export interface Inventory {
   /** All but base chains and anonymous ones. */
   chains: Map<string, string | undefined>;
   bases: Map<string, InstalledBase>;
+  /** Named counters, limits and the like, which only somebody else can have put there. */
+  objects: readonly Pick<NamedObject, 'name' | 'type'>[];
   /** How many elements each set has, where the kernel tells it (6.17). */
   counts: Map<string, number>;
 }
@@ -30,10 +33,10 @@ export interface Inventory {
 export const NO_RULES = 'no rules';
 
 /**
- * @param ruleset tables, chains, rules and sets; elements are not looked at.
+ * @param ruleset tables, chains, rules, sets and named objects; elements are not looked at.
  * @throws TapwallError FOREIGN_TABLE when the table of that name is somebody else's.
  */
-export function takeInventory({ tables, chains, rules, sets }: Ruleset): Inventory | undefined {
+export function takeInventory({ tables, chains, rules, sets, objects }: Ruleset): Inventory | undefined {
   const table = tables.find(({ name }) => name === SHARED_TABLE);
   if (!table) return undefined;
   if (readDigest(table.userdata) !== SHARED_RECORD) {
@@ -49,7 +52,13 @@ export function takeInventory({ tables, chains, rules, sets }: Ruleset): Invento
   for (const rule of rules) {
     if (rule.table === SHARED_TABLE && !firstRules.has(rule.chain)) firstRules.set(rule.chain, rule);
   }
-  const inventory: Inventory = { sets: new Map(), chains: new Map(), bases: new Map(), counts: new Map() };
+  const inventory: Inventory = {
+    sets: new Map(),
+    chains: new Map(),
+    bases: new Map(),
+    objects: objects.filter(({ table: own }) => own === SHARED_TABLE),
+    counts: new Map(),
+  };
   for (const set of sets) {
     if (set.table !== SHARED_TABLE || isAnonymous(set.name)) continue;
     inventory.sets.set(set.name, readDigest(set.userdata));
@@ -108,8 +117,9 @@ function isAnonymous(name: string): boolean {
 }
 
 /** What there will be when a blueprint is in force. */
-export function inventoryOf(blueprint: Blueprint): Pick<Inventory, 'sets' | 'chains'> {
+export function inventoryOf(blueprint: Blueprint): Pick<Inventory, 'sets' | 'chains' | 'objects'> {
   return {
+    objects: [],
     sets: new Map(blueprint.sets.map(({ name, digest }) => [name, digest])),
     chains: new Map(
       blueprint.chains.map(({ name, digest, rules }) => [name, rules.length > 0 ? digest : NO_RULES]),

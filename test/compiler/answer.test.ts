@@ -3,6 +3,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseAnswer } from '#src/compiler/answer.js';
 
+const CAPABILITIES = {
+  ingress: true,
+  egress: true,
+  addDevice: true,
+  namesInAdvance: false,
+  prefix: false,
+  ownerPersist: true,
+  destroy: true,
+  macvtap: false,
+};
+
 test('what a child says is taken as it is', () => {
   for (const answer of [
     { ready: true },
@@ -11,6 +22,7 @@ test('what a child says is taken as it is', () => {
     { id: 3, status: 'failed', error: { code: 'EPERM', message: 'no' } },
     { id: 4, status: 'printed', text: '' },
     { id: 5, status: 'not-listed' },
+    { id: 6, status: 'probed', capabilities: CAPABILITIES },
   ]) {
     assert.deepEqual(parseAnswer(JSON.stringify(answer)), answer);
   }
@@ -23,6 +35,7 @@ test('nonsense is the crash of a child, not of its parent', () => {
     'null',
     '[]',
     '{"id":1}',
+    JSON.stringify({ id: 6, status: 'probed', capabilities: { ...CAPABILITIES, prefix: undefined } }),
     '{"id":"1","status":"printed","text":""}',
     '\0\ufffd',
   ]) {

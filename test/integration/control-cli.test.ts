@@ -198,6 +198,30 @@ describe('the commands that ask an agent', () => {
     });
   });
 
+  it('reload all but the socket itself, and say so', async () => {
+    await withHost(async ({ folder, running, ask, askJson }) => {
+      const file = join(folder, 'tapwall.yaml');
+      const socket = join(folder, 'tapwall.sock');
+      const configure = (more: string) => writeFileSync(file, `${YAML}control: { path: ${socket} }\n${more}`);
+      const warnings = () =>
+        running.events.flatMap((event) => (event.event === 'warning' ? [event.message] : []));
+      configure('');
+      askJson('reload');
+      assert.deepEqual(
+        warnings().filter((message) => /next start/.test(message)),
+        [],
+      );
+      writeFileSync(file, `${YAML}control: { path: ${socket}, group: 43210 }\nlibvirt-state: off\n`);
+      askJson('reload');
+      await until(
+        'the warnings',
+        () => warnings().filter((message) => /next start/.test(message)).length === 2,
+      );
+      assert.match(warnings().join('\n'), /`control` has changed: it holds .*\n`libvirt-state` has changed/);
+      assert.equal(ask('status').status, 0);
+    });
+  });
+
   it('end with a status that tells what was wrong, and say it', async () => {
     await withHost(async ({ lab, folder, ask }) => {
       const faults: [string[], number, string][] = [

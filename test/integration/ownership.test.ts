@@ -154,6 +154,8 @@ for (const placement of PLACEMENTS)
             'add table netdev tapwall { flags dormant; }',
             `flush chain netdev ${own} out`,
             `insert rule netdev ${own} in accept`,
+            'add counter netdev tapwall theirs',
+            'add quota netdev tapwall theirs { over 1 mbytes; }; add chain netdev tapwall odd; add rule netdev tapwall odd quota name theirs',
             `add chain netdev ${own} more`,
           ]) {
             const repairs = log.of('repaired').length;
@@ -168,6 +170,7 @@ for (const placement of PLACEMENTS)
               words,
             );
             assert.deepEqual(await fates(shots()), verdicts, words);
+            assert.deepEqual(inventoryIn(lab).objects, [], words);
           }
           assert.deepEqual(log.of('failed'), []);
           assert.deepEqual(
