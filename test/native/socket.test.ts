@@ -323,6 +323,25 @@ test('a socket in a group hears of new links, and receive() takes one datagram a
   assert.equal(elsewhere.receive(), undefined);
 });
 
+test('a socket that leaves its groups hears nothing until it joins them again', (t) => {
+  const namespace = scratchNamespace(t);
+  const listener = openSocket(t, namespace, { groups: [RTNLGRP_LINK] });
+  const route = openSocket(t, namespace);
+  createVeth(route, 'queued');
+  listener.listen(false);
+  createVeth(route, 'unheard');
+  listener.listen(true);
+  createVeth(route, 'heard');
+  const names = new Set(drain(listener).map(linkName));
+  assert.deepEqual([names.has('queued'), names.has('unheard'), names.has('heard')], [true, false, true]);
+  // Of a socket without groups there is nothing to join or to leave.
+  route.listen(false);
+  route.listen(true);
+  assert.throws(() => listener.listen('yes' as unknown as boolean), { name: 'TypeError' });
+  listener.close();
+  assert.throws(() => listener.listen(true), { code: 'EBADF', syscall: 'setsockopt' });
+});
+
 /**
  * Lets a message pass if its type is `type`: struct sock_filter, linux/filter.h. BPF loads in network byte
  * order, netlink is in host order.
