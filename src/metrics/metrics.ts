@@ -49,7 +49,10 @@ export class Metrics {
 
   /** From now on the agent's own figures are served, too. */
   serve(agent: Agent): void {
-    this.#metrics?.observe(agent);
+    if (!this.#metrics) return;
+    this.#metrics.observe(agent);
+    // The first page takes several times as long as the others: names of devices are asked for, and code is compiled.
+    void this.#metrics.registry.metrics();
   }
 
   async close(): Promise<void> {

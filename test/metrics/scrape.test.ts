@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { statusIn } from '#src/agent/status.js';
 import type { Lab } from '#src/demo/lab.js';
 import { METRICS } from '#src/metrics/catalogue.js';
@@ -20,6 +21,7 @@ bindings:
   - { device: "macvtap[01]", policy: web }
   - { device: macvtap2, policy: shut }
 control: off
+reconcile: never
 `;
 const mac = (number: number) => `52:54:00:00:00:0${number}`;
 
@@ -30,11 +32,15 @@ interface Scene {
   folder: string;
 }
 
-async function withMetrics(fields: string, action: (scene: Scene) => Promise<void>): Promise<void> {
+async function withMetrics(
+  fields: string,
+  action: (scene: Scene) => Promise<void>,
+  more = '',
+): Promise<void> {
   await withFiles({}, (folder) =>
     withLab(async (lab) => {
       const socket = join(folder, 'metrics.sock');
-      writeFileSync(join(folder, 'tapwall.yaml'), `${YAML}metrics: { listen: ${socket}${fields} }\n`);
+      writeFileSync(join(folder, 'tapwall.yaml'), `${YAML}metrics: { listen: ${socket}${fields} }\n${more}`);
       const running = new Running(lab, folder);
       try {
         await running.saw('ready');
@@ -65,6 +71,18 @@ function countersOf(lab: Lab, name: string): Record<string, number> {
   return counts;
 }
 
+/** A scrape that has so many drops of VMs' frames: what was read before serves for a second. */
+async function counted(socket: string, drops: number): Promise<Map<string, number>> {
+  for (;;) {
+    const now = await scrape(socket);
+    const counts = [...now].map(([one, value]) =>
+      /^tapwall_dropped_packets_total.*egress.*"(?:policy|ethertype)"/.test(one) ? value : 0,
+    );
+    if (counts.reduce((sum, one) => sum + one, 0) >= drops) return now;
+    await sleep(100);
+  }
+}
+
 describe('a scrape', () => {
   it('says of real devices and frames what tapwall counters says, and promtool has nothing to say', async () => {
     await withMetrics('', async ({ lab, running, socket, folder }) => {
@@ -84,6 +102,7 @@ describe('a scrape', () => {
       ]);
       assert.deepEqual(arrived, [true, false, false, false, true]);
 
+      await counted(socket, 3);
       const { body } = await get(socket);
       assert.equal(promtool(['check', 'metrics'], body), '', 'check metrics');
       const now = await scrape(socket);
@@ -161,7 +180,7 @@ describe('a scrape', () => {
         await fates(shots),
         shots.map(() => false),
       );
-      const now = await scrape(socket);
+      const now = await counted(socket, 6);
       const series = [...now].filter(([one]) => /_packets_.*egress.*policy/.test(one));
       const names = series
         .map(([one]) => /,device="([^"]+)"/.exec(one)?.[1])
@@ -173,6 +192,53 @@ describe('a scrape', () => {
         [3, 3, 6],
       );
       assert.equal(now.get('tapwall_metered_devices{series="summed"}'), 1);
+    });
+  });
+
+  it('asks nothing of the kernel that the agent’s thread would have to wait for', async () => {
+    await withMetrics('', async ({ lab, running, socket }) => {
+      lab.addMacvtap({ name: 'macvtap0', mac: mac(0), up: false });
+      await running.saw('attached');
+      const own = [
+        'tapwall_transactions_total',
+        'tapwall_reconciliations_total',
+        'tapwall_attaches_total{result="new"}',
+      ];
+      const before = await scrape(socket);
+      await Promise.all(Array.from({ length: 50 }, () => get(socket)));
+      const after = await scrape(socket);
+      for (const name of own) assert.equal(after.get(name), before.get(name), name);
+    });
+  });
+
+  it('tells devices of one name in two network namespaces apart', async () => {
+    await withLab(async (other) => {
+      const more = `namespaces: [self, ${other.namespacePath}]\n`;
+      const action = async ({ lab, running, socket }: Scene) => {
+        const shots = [lab, other].map((host, number) => {
+          const guest = host.addGuest({ name: 'macvtap0', mac: mac(number) });
+          return { guest, world: host.world(), frames: number + 1 };
+        });
+        await running.saw('attached', 2);
+        for (const { guest, world, frames } of shots) {
+          const sent = Array.from({ length: frames }, () =>
+            packet(guest, world, { destination: '192.168.0.9' }),
+          );
+          assert.deepEqual(
+            await fates(sent),
+            sent.map(() => false),
+          );
+        }
+        const now = await counted(socket, 3);
+        const dropped = (namespace: string) =>
+          now.get(
+            `tapwall_device_dropped_packets_total{namespace="${namespace}",device="macvtap0",direction="egress",reason="policy"}`,
+          );
+        assert.deepEqual([dropped('self'), dropped(other.namespacePath)], [1, 2]);
+        assert.equal(now.get('tapwall_dropped_packets_total{direction="egress",reason="policy"}'), 3);
+        assert.equal(now.get('tapwall_namespaces{state="served"}'), 2);
+      };
+      await withMetrics('', action, more);
     });
   });
 
@@ -237,7 +303,7 @@ describe('a scrape', () => {
         writeFileSync(yaml, `${YAML}metrics: { listen: "0.0.0.0:9842" }\n`);
         const refused = run();
         assert.equal(refused.status, 3);
-        assert.match(refused.stderr, /tapwall\.yaml:8:20: `0\.0\.0\.0` can be reached from elsewhere/);
+        assert.match(refused.stderr, /tapwall\.yaml:9:20: `0\.0\.0\.0` can be reached from elsewhere/);
         assert.equal(statusIn(kernel, lab.host.namespace).placement, undefined);
       }),
     );
