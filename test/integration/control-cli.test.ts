@@ -136,7 +136,7 @@ describe('the commands that ask an agent', () => {
       const counters = askJson('counters', NAME);
       const { dropped } = counters['egress'] as { dropped: Record<string, unknown> };
       assert.deepEqual(dropped['policy'], { packets: 1, bytes: shots[1]?.frame.length });
-      assert.match(ask('counters').stdout, /macvtap0 │ egress +│ dropped │ policy │ 1 /);
+      assert.match(ask('counters').stdout, /macvtap0 │ egress +│ dropped │ policy +│ 1 /);
 
       assert.match(ask('policy', 'show').stdout, /web +│ inline │ .*\n.*addressed/);
       const policy = askJson('policy', 'show', 'web');
