@@ -62,6 +62,9 @@ export class Rehearsal {
         const staged = structuredClone({ ...plan, blueprint, names, bindings, warnings: [], reconcileMs: 0 });
         this.#loop?.stop({ detach: false });
         this.#loop = new AgentLoop(staged, { kernel: stage, wakerFd: -1, emit: () => undefined });
+        // Whoever listens in any namespace has the kernel make a message for each element of a large set.
+        const [, changes] = this.#loop.sockets;
+        changes.listen(false);
         this.#loop.start();
         for (let round = 0; round < BEFORE; round++) this.#play(stage, this.#loop);
       }
