@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { YOUNG_GENERATION_MB } from '#src/agent/agent.js';
+import { YOUNG_GENERATION_MB } from '#src/agent/agent-thread.js';
 import type { Plan } from '#src/agent/plan.js';
 import { Contender } from '../contender.js';
 import type { Field } from './field.js';

@@ -1,12 +1,12 @@
-import { EventEmitter, once } from 'node:events';
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { EventEmitter } from 'node:events';
 import { Compiler } from '../compiler/compiler.js';
 import type { Configuration } from '../config/configuration.js';
 import { TapwallError } from '../error.js';
-import type { NamespaceHandle, Waker } from '../kernel/kernel.js';
+import type { NamespaceHandle } from '../kernel/kernel.js';
 import { linuxKernel } from '../kernel/linux.js';
 import type { Ownership } from '../program/slot.js';
 import { abortable } from './abort.js';
+import { AgentThread } from './agent-thread.js';
 import type { CensusLine } from './census.js';
 import { type AgentEvent, asError } from './event.js';
 import { EventStream, type EventStreamOptions, type StreamedEvent } from './event-stream.js';
@@ -17,8 +17,8 @@ import type { PlacementCapabilities } from './placement.js';
 import { marksOf, type Plan } from './plan.js';
 import type { AgentRequest, DeviceAnswer, DeviceSelector, ToldDevice } from './request.js';
 import type { Status } from './status.js';
-import { Tally } from './tally.js';
-import type { WorkerCommand, WorkerMessage, WorkerStart } from './worker.js';
+import type { Tally } from './tally.js';
+import type { WorkerMessage } from './worker.js';
 
 /** What is told of a VM to {@link Agent.admit}. */
 export interface AdmitOptions {
@@ -67,21 +67,11 @@ export interface AgentEvents extends EventsByName {
 }
 
 /**
- * Where new objects are made, in the agent's thread; V8 divides it by three. It would let that grow to 48 MB, and until
- * it has grown each attach meets memory that was never touched, whose page faults take longer than all else.
- */
-export const YOUNG_GENERATION_MB = 3;
-
-/**
  * Keeps the macvtap devices of a network namespace, or of all that its configuration lists, behind their policies. Emits every {@link AgentEvent} as
  * `event` and under its own name (`attached`, `failed`…); {@link Agent.events} gives them to iterate over. Stopping it, or losing it, leaves the filters in the kernel.
  */
 export class Agent extends EventEmitter<AgentEvents> {
-  /** What the thread counts of its own work, of all namespaces together. */
-  readonly tally = new Tally();
-  readonly #worker: Worker;
-  readonly #commands: MessagePort;
-  readonly #waker: Waker;
+  readonly #thread: AgentThread;
   readonly #compiler: Compiler;
   readonly #options: AgentOptions;
   readonly #answers = new PendingAnswers();
@@ -91,39 +81,26 @@ export class Agent extends EventEmitter<AgentEvents> {
   #configuration: Configuration;
   /** What was asked last of reloads and releases: each waits for the one before. */
   #last: Promise<unknown> = Promise.resolve();
-  #stopped = false;
   #released = false;
-  // A worker that blocks is not interrupted by process.exit(), which would wait for it.
-  readonly #onExit = () => this.#send({ command: 'stop', detach: false });
+  /** Called when the thread has ended. */
+  readonly #waitingForEnd = new Set<() => void>();
 
   private constructor(
-    start: Omit<WorkerStart, 'commands' | 'wakerFd' | 'steps'>,
-    parts: { waker: Waker; compiler: Compiler; options: AgentOptions; configuration: Configuration },
+    plan: Plan,
+    parts: {
+      thread: AgentThread;
+      compiler: Compiler;
+      options: AgentOptions;
+      configuration: Configuration;
+    },
   ) {
     super();
-    this.#waker = parts.waker;
+    this.#thread = parts.thread;
     this.#compiler = parts.compiler;
     this.#options = parts.options;
-    this.#plan = start.plan;
+    this.#plan = plan;
     this.#configuration = parts.configuration;
     this.#namespaces = new NamespaceDirectory(linuxKernel(), parts.options.namespace);
-    const { port1, port2 } = new MessageChannel();
-    this.#commands = port1;
-    port1.unref();
-    const steps = this.tally.buffer;
-    const workerData: WorkerStart = { ...start, wakerFd: parts.waker.fd, steps, commands: port2 };
-    this.#worker = new Worker(new URL('./worker.js', import.meta.url), {
-      workerData,
-      transferList: [port2],
-      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
-      // Of the flags of this process a worker may have some and is refused for others, such as those of V8, which hold
-      // for all threads anyway. This one it needs, for what its errors say.
-      execArgv: process.execArgv.filter((argument) => argument === '--enable-source-maps'),
-    });
-    process.once('exit', this.#onExit);
-    this.#worker.on('message', (message: WorkerMessage) => this.#receive(message));
-    this.#worker.on('error', (cause) => this.#fail(new TapwallError('UNKNOWN', cause.message, { cause })));
-    this.#worker.on('exit', () => this.#release());
   }
 
   /**
@@ -145,25 +122,37 @@ export class Agent extends EventEmitter<AgentEvents> {
     const compiler = new Compiler();
     // Its process starts while this one finds out what the kernel can do.
     compiler.warm();
+    const thread = new AgentThread(kernel, options.namespace?.path);
     let agent: Agent;
     try {
       const marks = kernelMarks(kernel, configuration, options.namespace);
       const { capabilities } = options;
       const plan = await makePlan(configuration, { kernel, compiler, capabilities, marks, signal });
-      const start = { plan, namespacePath: options.namespace?.path };
-      agent = new Agent(start, { waker: kernel.createWaker(), compiler, options, configuration });
+      agent = new Agent(plan, { thread, compiler, options, configuration });
     } catch (error) {
       compiler.close();
+      await thread.stop({ detach: false });
       throw error;
     }
     if (onEvent) agent.on('event', onEvent);
+    const ready = agent.#reached('ready');
+    thread.begin(agent.#plan, {
+      onMessage: (message) => agent.#receive(message),
+      onError: (error) => agent.#fail(error),
+      onExit: () => agent.#release(),
+    });
     try {
-      await abortable(agent.#reached('ready'), signal);
+      await abortable(ready, signal);
     } catch (error) {
       await agent.stop();
       throw error;
     }
     return agent;
+  }
+
+  /** What the thread counts of its own work, of all namespaces together. */
+  get tally(): Tally {
+    return this.#thread.tally;
   }
 
   /**
@@ -187,7 +176,7 @@ export class Agent extends EventEmitter<AgentEvents> {
       const plan = await this.#makePlan(configuration, signal);
       signal?.throwIfAborted();
       const reloaded = this.#reached('reloaded');
-      this.#send({ command: 'reload', plan });
+      this.#thread.send({ command: 'reload', plan });
       await reloaded;
       this.#plan = plan;
       this.#configuration = configuration;
@@ -210,7 +199,7 @@ export class Agent extends EventEmitter<AgentEvents> {
    */
   events(options: EventStreamOptions = {}): AsyncIterableIterator<StreamedEvent> {
     const stream = new EventStream(options, () => this.#streams.delete(stream));
-    if (this.#stopped) stream.end();
+    if (this.#thread.hasEnded) stream.end();
     else if (!stream.isClosed) this.#streams.add(stream);
     return stream;
   }
@@ -243,7 +232,7 @@ export class Agent extends EventEmitter<AgentEvents> {
   release(): Promise<void> {
     return this.#inTurn(async () => {
       const released = this.#reached('released');
-      this.#send({ command: 'release' });
+      this.#thread.send({ command: 'release' });
       await released;
       this.#released = true;
     });
@@ -270,17 +259,17 @@ export class Agent extends EventEmitter<AgentEvents> {
    * @throws TapwallError ARGUMENT or DEVICE_NOT_FOUND; nothing was changed then.
    */
   ask(request: AgentRequest): Promise<DeviceAnswer[]> {
-    if (this.#stopped) return Promise.reject(new TapwallError('STOPPED', 'the agent has stopped'));
+    if (this.#thread.hasEnded) return Promise.reject(new TapwallError('STOPPED', 'the agent has stopped'));
     const { id, answer } = this.#answers.open<DeviceAnswer[]>();
-    this.#send({ command: 'answer', id, request });
+    this.#thread.send({ command: 'answer', id, request });
     return answer;
   }
 
   /** How many devices are in which state, with which policy: of 4,000 the thread counts in some 0.1 ms. */
   census(): Promise<CensusLine[]> {
-    if (this.#stopped) return Promise.reject(new TapwallError('STOPPED', 'the agent has stopped'));
+    if (this.#thread.hasEnded) return Promise.reject(new TapwallError('STOPPED', 'the agent has stopped'));
     const { id, answer } = this.#answers.open<CensusLine[]>();
-    this.#send({ command: 'census', id });
+    this.#thread.send({ command: 'census', id });
     return answer;
   }
 
@@ -317,10 +306,7 @@ export class Agent extends EventEmitter<AgentEvents> {
    * ended; at once where it has already. The signal ends the waiting, not the stopping.
    */
   async stop({ detach = false, signal }: { detach?: boolean } & Abortable = {}): Promise<void> {
-    if (this.#stopped) return;
-    const exited = once(this.#worker, 'exit');
-    this.#send({ command: 'stop', detach });
-    await abortable(exited, signal);
+    await abortable(this.#thread.stop({ detach }), signal);
   }
 
   #makePlan(configuration: Configuration, signal: AbortSignal | undefined): Promise<Plan> {
@@ -333,12 +319,6 @@ export class Agent extends EventEmitter<AgentEvents> {
     const turn = this.#last.then(action, action);
     this.#last = turn.catch(() => undefined);
     return turn;
-  }
-
-  #send(command: WorkerCommand): void {
-    if (this.#stopped) return;
-    this.#commands.postMessage(command);
-    this.#waker.signal();
   }
 
   #receive(message: WorkerMessage): void {
@@ -364,14 +344,10 @@ export class Agent extends EventEmitter<AgentEvents> {
   }
 
   #release(): void {
-    if (this.#stopped) return;
-    this.#stopped = true;
     for (const stream of this.#streams) stream.end();
-    process.off('exit', this.#onExit);
     this.#answers.close();
-    this.#commands.close();
     this.#compiler.close();
-    this.#waker.close();
+    for (const onEnd of [...this.#waitingForEnd]) onEnd();
   }
 
   /** Resolves at the event of that name; rejects when the thread ends before. */
@@ -387,13 +363,13 @@ export class Agent extends EventEmitter<AgentEvents> {
         this.off('event', onEvent);
         this.off('error', onError);
         this.off('refused', onError);
-        this.#worker.off('exit', onEnd);
+        this.#waitingForEnd.delete(onEnd);
         then();
       };
       this.on('event', onEvent);
       this.on('error', onError);
       this.on('refused', onError);
-      this.#worker.on('exit', onEnd);
+      this.#waitingForEnd.add(onEnd);
     });
   }
 }

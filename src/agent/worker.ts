@@ -16,7 +16,6 @@ import type { AgentRequest, DeviceAnswer } from './request.js';
 import { Tally } from './tally.js';
 
 export interface WorkerStart {
-  plan: Plan;
   /** A path to the agent's own network namespace; undefined for that of the process. */
   namespacePath: string | undefined;
   wakerFd: number;
@@ -46,7 +45,7 @@ const outbox = new Outbox(
   () => performance.now(),
 );
 
-function run({ plan, namespacePath, wakerFd, steps, commands }: WorkerStart): void {
+function run(plan: Plan, { namespacePath, wakerFd, steps, commands }: WorkerStart): void {
   const kernel = linuxKernel();
   const namespace = namespacePath === undefined ? undefined : kernel.openNamespace(namespacePath);
   const emit = (event: AgentEvent) => outbox.add(event);
@@ -139,8 +138,10 @@ function reload(fleet: Fleet, plan: Plan): void {
   }
 }
 
-try {
-  run(workerData as WorkerStart);
-} catch (error) {
-  outbox.post({ fatal: eventError(error) });
-}
+parentPort?.once('message', (plan: Plan) => {
+  try {
+    run(plan, workerData as WorkerStart);
+  } catch (error) {
+    outbox.post({ fatal: eventError(error) });
+  }
+});
