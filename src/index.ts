@@ -14,11 +14,11 @@ export {
 } from './agent/agent.js';
 export type { CensusLine } from './agent/census.js';
 export type { DeviceState } from './agent/device.js';
-export type { AgentEvent, DetachReason, EventDevice, EventError } from './agent/event.js';
+export type { AgentEvent, DetachReason, EventDevice, EventError, Happening } from './agent/event.js';
 export type { EventStreamOptions, MissedEvents, StreamedEvent } from './agent/event-stream.js';
-export { AgentLoop, type LoopOptions } from './agent/loop.js';
+export { AgentLoop, type LoopOptions, type Ready, type Turn } from './agent/loop.js';
 export { type AttachResult, type DetachResult, Hand } from './agent/manual.js';
-export type { NamespaceStatus } from './agent/namespace-directory.js';
+export type { NamespaceStatus, VisitNamespace } from './agent/namespace-directory.js';
 export { choosePlacement, type PlacementCapabilities, probePlacement } from './agent/placement.js';
 export {
   type CompileCapabilities,
@@ -27,7 +27,13 @@ export {
   type Plan,
   type PlanOptions,
 } from './agent/plan.js';
-export type { AgentRequest, DeviceAnswer, DeviceSelector, ToldDevice } from './agent/request.js';
+export type {
+  AgentRequest,
+  DeviceAnswer,
+  DeviceRequest,
+  DeviceSelector,
+  ToldDevice,
+} from './agent/request.js';
 export {
   type Count,
   type DeviceStatus,

@@ -32,7 +32,8 @@ export interface EventError {
  */
 export type AgentEvent = Happening & { namespace?: string | undefined };
 
-type Happening =
+/** Each event, but for where it happened. */
+export type Happening =
   | { event: 'ready'; devices: number; attached: number; placement: Placement; microseconds: number }
   | ({
       event: 'attached';

@@ -32,7 +32,8 @@ export type AgentRequest = DeviceRequest & {
   namespace?: string | undefined;
 };
 
-type DeviceRequest =
+/** What is asked, but for where. */
+export type DeviceRequest =
   | {
       request: 'admit';
       guest?: { name?: string | undefined; uuid?: string | undefined } | undefined;

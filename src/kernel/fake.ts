@@ -349,6 +349,7 @@ export class FakeKernel implements Kernel {
     return { sockets: readable, woken: this.#takeSignal(wakerFd, 'poll') };
   }
 
+  /** Its waits never block, as `wait`. */
   createPoller(wakerFd: number): Poller {
     return new FakePoller(
       () => this.#takeSignal(wakerFd, 'epoll_wait'),

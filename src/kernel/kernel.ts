@@ -53,7 +53,10 @@ export interface Arrivals {
 
 /** Waits for any number of sockets, in a time that depends on how many have something, not on how many there are. */
 export interface Poller {
-  /** @param token comes back for the socket: a whole number of at least 0. */
+  /**
+   * Waits for a socket too, from now on.
+   * @param token comes back for the socket: a whole number of at least 0.
+   */
   add(socket: NetlinkSocket, token: number): void;
   /** Nobody waits for the socket any more. One that was closed is left out already. */
   remove(socket: NetlinkSocket): void;
@@ -61,6 +64,7 @@ export interface Poller {
   addMounts(token: number): void;
   /** As `Kernel.wait`. */
   wait(timeoutMs: number): Arrivals;
+  /** Nobody may wait with it any more. The sockets stay open. */
   close(): void;
 }
 
@@ -77,7 +81,10 @@ export interface Kernel {
   openSocket(options: SocketOptions): NetlinkSocket;
   /** One wakes one waiting thread, as often as needed. */
   createWaker(): Waker;
-  /** @param wakerFd the descriptor of a waker that ends a wait, and stays open as long; -1 for none. */
+  /**
+   * What many sockets are waited on with.
+   * @param wakerFd the descriptor of a waker that ends a wait, and stays open as long; -1 for none.
+   */
   createPoller(wakerFd: number): Poller;
   /**
    * Blocks until a socket has something to receive, the waker was signalled, or the time is over.
