@@ -14,7 +14,10 @@ export interface NamespaceStatus {
   error?: EventError | undefined;
 }
 
-/** @param namespace undefined for that of the process. */
+/**
+ * What is done in each namespace.
+ * @param namespace undefined for that of the process.
+ */
 export type VisitNamespace = (name: string, namespace: NamespaceHandle | undefined) => Promise<void>;
 
 /** What the main thread knows of the namespaces that the agent's thread serves. */
