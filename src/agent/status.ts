@@ -83,10 +83,11 @@ export function countOf({ expression }: Pick<Member, 'expression'>): Count {
 
 function countsOf(members: readonly Member[], word: 'ingress' | 'egress'): DirectionCounts {
   const counts: DirectionCounts = { admitted: { packets: 0, bytes: 0 }, dropped: {} };
+  const [admitted, dropped] = [`${word}.admitted`, `${word}.dropped.`];
   for (const member of members) {
-    if (member.set === `${word}.admitted`) counts.admitted = countOf(member);
-    const [, reason] = new RegExp(`^${word}\\.dropped\\.(.+)$`).exec(member.set) ?? [];
-    if (reason !== undefined) counts.dropped[reason] = countOf(member);
+    if (member.set === admitted) counts.admitted = countOf(member);
+    else if (member.set.startsWith(dropped))
+      counts.dropped[member.set.slice(dropped.length)] = countOf(member);
   }
   return counts;
 }
