@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readUserFile } from '../files/read.js';
 import { type Capability, giveUpOthers } from '../kernel/privilege.js';
 
 /**
@@ -43,11 +43,11 @@ export function furtherRights({
   return further;
 }
 
+/** What is wrong with the file, or with whoever else can write it, is told by who loads it. */
 function textOf(file: string): string {
   try {
-    return readFileSync(file, 'utf8');
+    return readUserFile(file, () => undefined).toString('utf8');
   } catch {
-    // What is wrong with the file is told by whoever needs it.
     return '';
   }
 }
