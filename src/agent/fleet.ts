@@ -95,8 +95,10 @@ export class Fleet {
     const ready = this.#sort(tokens);
     const due = this.#now() >= this.#compareDueAt ? this.#firstDue() : undefined;
     if (due && !ready.has(due)) ready.set(due, NOTHING);
+    // Where nobody else waits for a turn, what came and went in one go is seen as gone.
+    const mostEvents = this.#served.size > 1 ? MOST_EVENTS : Number.POSITIVE_INFINITY;
     for (const [served, what] of ready) {
-      const turn = { woke, mostEvents: MOST_EVENTS, compares: served === due };
+      const turn = { woke, mostEvents, compares: served === due };
       this.#guard(served, () => served.loop.handle(what, turn));
     }
     if (ready.size > 0) this.#planComparing();

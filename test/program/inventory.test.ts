@@ -63,6 +63,7 @@ test('digests are read where they stand; what is anonymous or in another table i
       ['base', { digest: 'digest of base', direction: 1, devices: [{ name: 'x' }], drops: true }],
       ['open', { digest: 'no rules', direction: 0, devices: [], drops: false }],
     ]),
+    objects: [],
     counts: new Map([['t', 7]]),
   });
 });
@@ -86,6 +87,8 @@ test('what the kernel holds of a blueprint is what the blueprint says', async ()
   onStage((stage) => {
     stage.put(blueprint);
     const inventory = stage.inventory();
-    assert.deepEqual({ sets: inventory?.sets, chains: inventory?.chains }, inventoryOf(blueprint));
+    assert.ok(inventory);
+    const { sets, chains, objects } = inventory;
+    assert.deepEqual({ sets, chains, objects }, inventoryOf(blueprint));
   });
 });
