@@ -22,7 +22,7 @@ interface ScenarioFigures {
 }
 
 const DEVICES = 1_000;
-const QUICK_DEVICES = 150;
+const QUICK_DEVICES = 100;
 
 const METHOD = [
   'The real agent runs in its worker thread on the network namespace of a throw-away host, under placement `names` or `prefix`, with one binding and one policy: one that stands in the configuration (the guards mac, ethertype, fragment, dhcp-server, ra, ip, arp and nd, and two rules in each direction), or the usual nft file, of which each device gets a table (two chains of two rules). Another process listens to the kernel’s notifications of links (RTNLGRP_LINK) and of nf_tables (NFNLGRP_NFTABLES). The time of a device runs from its first RTM_NEWLINK to the notification of the element that gives it its policy, or of its table, which the kernel sends behind the commit; both are taken by that one process and clock. Under these placements the device is closed until then, not open.',

@@ -4,7 +4,7 @@ import { type Leak, type LeakResult, runLeak } from './benchmark.js';
 import { CONTENDERS } from './contender.js';
 
 const CREATIONS = 200;
-const QUICK_CREATIONS = 20;
+const QUICK_CREATIONS = 12;
 const LIFETIME_MS = 25;
 
 function method(lifetime: number): string[] {

@@ -9,7 +9,7 @@ import { formatDuration } from '../report.js';
 const SIZES = [0, 10, 1_000, 4_000];
 const QUICK_SIZES = [0, 100];
 const IDLE_SECONDS = 60;
-const QUICK_IDLE_SECONDS = 4;
+const QUICK_IDLE_SECONDS = 3;
 /** What was put off, such as collecting garbage, is done by then. */
 const SETTLE_MS = 2_000;
 const MOST_BYTES = 100e6;

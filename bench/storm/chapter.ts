@@ -6,11 +6,11 @@ import { quantile, ratioOfMedians } from '../statistics.js';
 import { runStorms, type Storm, type StormContender, type StormResult } from './benchmark.js';
 
 const SIZES = [10, 100, 1_000];
-const QUICK_SIZES = [10, 100];
+const QUICK_SIZES = [100];
 const ROUNDS = 5;
 const QUICK_ROUNDS = 1;
 const RECIPE = 100;
-const QUICK_RECIPE = 20;
+const QUICK_RECIPE = 10;
 const MOST_TIMES_CREATION = 1.1;
 
 const METHOD = [

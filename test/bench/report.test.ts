@@ -185,7 +185,10 @@ describe('a report', () => {
       assert.doesNotMatch(page, /times as long as (nft -f, spawned|tapwall)/);
       assert.ok(page.indexOf('Where tapwall is not the best') < page.search(line));
     }
-    assert.match(fillFigures('<!-- figures --><!-- /figures -->', REPORT), line);
+    assert.match(
+      fillFigures('<!-- figures --><!-- /figures -->', REPORT),
+      /benchmarks\.md#where-tapwall-is-not-the-best/,
+    );
     const sets = (tapwall: number, nft: number) =>
       setsChapter([{ addresses: 10, tapwall: spread(tapwall), another: [], nft: spread(nft) }], 1).behind;
     assert.match(sets(3e6, 2e6)[0] ?? '', /^a set of 10 addresses: tapwall takes 1\.5/);
@@ -206,7 +209,7 @@ describe('a report', () => {
     // What the README shows is in the page that the same run has written.
     const written = new Set(renderMarkdown(REPORT).split('\n'));
     const shown = filled.split('\n').filter((line) => line.startsWith('|'));
-    assert.ok(shown.length > 10);
+    assert.ok(shown.length > 8);
     assert.deepEqual(
       shown.filter((line) => !written.has(line)),
       [],
