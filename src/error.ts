@@ -129,3 +129,13 @@ export class SourceError extends TapwallError {
     return { ...super.toJSON(), problems: this.problems };
   }
 }
+
+/** True for what Node or the addon throws when a system call fails. */
+export function isSystemCallError(error: unknown): error is Error {
+  return error instanceof Error && 'syscall' in error;
+}
+
+/** True for what may go wrong; anything else is a defect of tapwall. */
+export function isExpected(error: unknown): error is Error {
+  return error instanceof TapwallError || isSystemCallError(error);
+}

@@ -44,7 +44,7 @@ export class AgentThread {
     const workerData: WorkerStart = {
       namespacePath,
       wakerFd: this.#waker.fd,
-      steps: this.tally.buffer,
+      tallied: this.tally.buffer,
       commands: port2,
     };
     this.#worker = new Worker(new URL('./worker.js', import.meta.url), {

@@ -4,6 +4,7 @@ import { HOST_LITTLE_ENDIAN, viewOf } from '../netlink/bytes.js';
 import type { Message } from '../netlink/message.js';
 import {
   NFT_MSG_NEWSETELEM,
+  NFTA_DATA_VALUE,
   NFTA_EXPR_DATA,
   NFTA_SET_ELEM_EXPR,
   NFTA_SET_ELEM_KEY,
@@ -12,8 +13,6 @@ import {
 import { parseNftablesMessage } from '../nftables/message.js';
 import { dumpSet } from './shared-state.js';
 
-/** NFTA_DATA_VALUE of enum nft_data_attributes. */
-const NFTA_DATA_VALUE = 1;
 /** enum nft_counter_attributes. */
 const NFTA_COUNTER_BYTES = 1;
 const NFTA_COUNTER_PACKETS = 2;

@@ -1,10 +1,10 @@
 import { DEFAULT_NAMESPACES, isOwnAlone, OWN_NAMESPACE } from '../config/namespace.js';
-import { TapwallError } from '../error.js';
+import { isExpected, TapwallError } from '../error.js';
 import type { Poller } from '../kernel/kernel.js';
 import { type CensusLine, joinCensuses } from './census.js';
 import type { AgentEvent, EventError } from './event.js';
 import type { FleetOptions } from './fleet-options.js';
-import { isExpected, keyOf, Lookout } from './lookout.js';
+import { keyOf, Lookout } from './lookout.js';
 import type { Ready } from './loop.js';
 import { type FoundNamespace, findNamespaces, type NamespaceFinder } from './namespace-finder.js';
 import type { Plan } from './plan.js';

@@ -1,4 +1,3 @@
-import { TapwallError } from '../error.js';
 import { type EventError, eventError } from './event.js';
 import type { FoundNamespace, NamespaceFinder } from './namespace-finder.js';
 
@@ -114,9 +113,4 @@ function namespaceError(cause: unknown): EventError {
     ...error,
     hint: 'To serve other network namespaces than its own takes CAP_SYS_ADMIN beside CAP_NET_ADMIN: tapwall doctor says what there is.',
   };
-}
-
-/** What may be wrong with one namespace and with no other. */
-export function isExpected(error: unknown): boolean {
-  return error instanceof TapwallError || (error instanceof Error && 'syscall' in error);
 }

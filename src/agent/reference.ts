@@ -1,5 +1,5 @@
 import { Scratch } from '../compiler/scratch.js';
-import { TapwallError } from '../error.js';
+import { isExpected } from '../error.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { leaf } from '../netlink/attribute.js';
 import { cString } from '../netlink/bytes.js';
@@ -63,7 +63,7 @@ export class Reference {
       new Committer(scratch.netfilter).transact([shared, encodeSegment(baseRules(blueprint))]);
       return readContents(scratch.netfilter, setsApart(blueprint));
     } catch (error) {
-      if (error instanceof TapwallError || (error instanceof Error && 'syscall' in error)) return undefined;
+      if (isExpected(error)) return undefined;
       throw error;
     } finally {
       scratch?.close();

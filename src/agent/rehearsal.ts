@@ -1,4 +1,4 @@
-import { TapwallError } from '../error.js';
+import { isExpected } from '../error.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { MAXIMUM_NAME_LENGTH } from '../links/constants.js';
 import { withoutElements } from '../program/held.js';
@@ -104,12 +104,8 @@ export class Rehearsal {
       act();
     } catch (error) {
       // Only time is lost: without the right to make namespaces, say.
-      if (!(error instanceof TapwallError) && !isSystemError(error)) throw error;
+      if (!isExpected(error)) throw error;
       this.close();
     }
   }
-}
-
-function isSystemError(error: unknown): boolean {
-  return error instanceof Error && 'syscall' in error;
 }

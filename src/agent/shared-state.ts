@@ -9,6 +9,7 @@ import {
   NFT_MSG_GETSET,
   NFT_MSG_GETSETELEM,
   NFT_MSG_GETTABLE,
+  NFTA_DATA_VALUE,
   NFTA_SET_ELEM_LIST_SET,
   NFTA_SET_ELEM_LIST_TABLE,
   NFTA_TABLE_NAME,
@@ -66,9 +67,6 @@ export function hasMembers(set: string): boolean {
 export function isPolicyMap(set: string): boolean {
   return POLICY_MAPS.test(set);
 }
-
-/** NFTA_DATA_VALUE of enum nft_data_attributes. */
-const NFTA_DATA_VALUE = 1;
 
 function dataOf(data: Uint8Array | undefined): Uint8Array | undefined {
   return data && parseAttributes(data).find(({ type }) => type === NFTA_DATA_VALUE)?.value;

@@ -3,7 +3,7 @@
  * its commands when the main thread signals the waker.
  */
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { TapwallError } from '../error.js';
+import { isSystemCallError, TapwallError } from '../error.js';
 import { MAXIMUM_WAIT_MS } from '../kernel/kernel.js';
 import { linuxKernel } from '../kernel/linux.js';
 import type { CensusLine } from './census.js';
@@ -19,8 +19,8 @@ export interface WorkerStart {
   /** A path to the agent's own network namespace; undefined for that of the process. */
   namespacePath: string | undefined;
   wakerFd: number;
-  /** Of the loops' tally, of which the first counts the thread's steps. */
-  steps: SharedArrayBuffer;
+  /** Of the tally that the thread and its loops keep. */
+  tallied: SharedArrayBuffer;
   commands: MessagePort;
 }
 
@@ -45,21 +45,21 @@ const outbox = new Outbox(
   () => performance.now(),
 );
 
-function run(plan: Plan, { namespacePath, wakerFd, steps, commands }: WorkerStart): void {
+function run(plan: Plan, { namespacePath, wakerFd, tallied, commands }: WorkerStart): void {
   const kernel = linuxKernel();
   const namespace = namespacePath === undefined ? undefined : kernel.openNamespace(namespacePath);
   const emit = (event: AgentEvent) => outbox.add(event);
   const onChange = (state: NamespaceState, isGone: boolean) => outbox.post({ namespace: state, isGone });
-  const fleet = new Fleet(plan, { kernel, own: namespace, wakerFd, emit, onChange, tally: new Tally(steps) });
+  const tally = new Tally(tallied);
+  const fleet = new Fleet(plan, { kernel, own: namespace, wakerFd, emit, onChange, tally });
   let rehearsal: Rehearsal | undefined;
   fleet.start(() => {
     rehearsal = new Rehearsal(kernel, plan);
   });
-  const count = new Int32Array(steps);
   for (;;) {
     const rehearses = rehearsal?.isOver === false;
     const untilDue = outbox.sendDue();
-    const woken = stepped(fleet, count, rehearses ? 0 : Math.min(untilDue, MAXIMUM_WAIT_MS));
+    const woken = stepped(fleet, tally, rehearses ? 0 : Math.min(untilDue, MAXIMUM_WAIT_MS));
     if (!woken) {
       if (rehearses) rehearsal?.goOn();
       continue;
@@ -114,16 +114,16 @@ let failedWaits = 0;
 
 /**
  * A wait that fails has waited for nothing, and is begun again; the filters are in force meanwhile.
- * @param count tells that the thread lives.
+ * @param tally tells that the thread lives.
  */
-function stepped(fleet: Fleet, count: Int32Array, timeoutMs: number): boolean {
+function stepped(fleet: Fleet, tally: Tally, timeoutMs: number): boolean {
   try {
     const woken = fleet.step(timeoutMs);
-    Atomics.add(count, 0, 1);
+    tally.add('steps');
     failedWaits = 0;
     return woken;
   } catch (error) {
-    if (!(error instanceof Error && 'syscall' in error) || ++failedWaits > MOST_FAILED_WAITS) throw error;
+    if (!isSystemCallError(error) || ++failedWaits > MOST_FAILED_WAITS) throw error;
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MS);
     return false;
   }

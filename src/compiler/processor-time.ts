@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { isSystemCallError } from '../error.js';
 
 /**
  * Milliseconds that the first thread of a process has run, however long it had to wait for a processor: the first number of
@@ -10,7 +11,7 @@ export function processorTimeMs(pid: number): number | undefined {
     const nanoseconds = Number(readFileSync(`/proc/${pid}/schedstat`, 'latin1').split(' ', 1)[0]);
     return Number.isFinite(nanoseconds) ? nanoseconds / 1e6 : undefined;
   } catch (error) {
-    if (error instanceof Error && 'syscall' in error) return undefined;
+    if (isSystemCallError(error)) return undefined;
     throw error;
   }
 }

@@ -1,4 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
+import { isSystemCallError } from '../error.js';
 import { type Doubt, type Judge, walk } from './trust.js';
 
 const MEBIBYTE = 1024 * 1024;
@@ -34,7 +35,7 @@ export function readUserFile(file: string, judge: Judge, largest = LARGEST_FILE)
       throw new Unreadable('it was exchanged for another while it was opened');
     return readAll(descriptor, largest);
   } catch (error) {
-    if (error instanceof Error && 'syscall' in error) throw unreadable(error);
+    if (isSystemCallError(error)) throw unreadable(error);
     if (error instanceof Error && 'code' in error && error.code === 'ELOOP') throw unreadable(error);
     throw error;
   } finally {

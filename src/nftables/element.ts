@@ -13,6 +13,7 @@ import {
 } from '../netlink/schema.js';
 import {
   NFT_MSG_NEWSETELEM,
+  NFTA_DATA_VALUE,
   NFTA_LIST_ELEM,
   NFTA_SET_ELEM_DATA,
   NFTA_SET_ELEM_EXPIRATION,
@@ -80,15 +81,15 @@ export class ElementValues {
   }
 }
 
-/** NFTA_DATA_VALUE of enum nft_data_attributes. */
-const NFTA_DATA_VALUE = 1;
-
 /**
- * The elements in the dump of a set, those without a key left out.
+ * Visits each element in the dump of a set: the attributes of a message, the same as a view, and where in them the
+ * attributes of the element begin and end.
  * @throws TapwallError MALFORMED_MESSAGE
  */
-export function readElementValues(set: string, messages: readonly Message[]): ElementValues[] {
-  const elements: ElementValues[] = [];
+export function eachElement(
+  messages: readonly Message[],
+  visit: (attributes: Uint8Array, view: DataView, start: number, end: number) => void,
+): void {
   for (const message of messages) {
     const parsed = parseNftablesMessage(message);
     if (parsed?.operation !== NFT_MSG_NEWSETELEM) continue;
@@ -96,12 +97,21 @@ export function readElementValues(set: string, messages: readonly Message[]): El
     const view = viewOf(attributes);
     eachAttribute(view, 0, attributes.length, (type, start, end) => {
       if (type !== NFTA_SET_ELEM_LIST_ELEMENTS) return;
-      eachAttribute(view, start, end, (_, from, to) => {
-        const element = readValues(set, attributes, view, from, to);
-        if (element) elements.push(element);
-      });
+      eachAttribute(view, start, end, (_, from, to) => visit(attributes, view, from, to));
     });
   }
+}
+
+/**
+ * The elements in the dump of a set, those without a key left out.
+ * @throws TapwallError MALFORMED_MESSAGE
+ */
+export function readElementValues(set: string, messages: readonly Message[]): ElementValues[] {
+  const elements: ElementValues[] = [];
+  eachElement(messages, (attributes, view, start, end) => {
+    const element = readValues(set, attributes, view, start, end);
+    if (element) elements.push(element);
+  });
   return elements;
 }
 

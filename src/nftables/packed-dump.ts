@@ -1,21 +1,16 @@
 import { eachAttribute } from '../netlink/attribute.js';
-import { viewOf } from '../netlink/bytes.js';
 import type { Message } from '../netlink/message.js';
 import {
-  NFT_MSG_NEWSETELEM,
   NFT_SET_ELEM_INTERVAL_END,
+  NFTA_DATA_VALUE,
   NFTA_SET_ELEM_FLAGS,
   NFTA_SET_ELEM_KEY,
-  NFTA_SET_ELEM_LIST_ELEMENTS,
   NFTA_SET_ELEM_USERDATA,
 } from './constants.js';
-import { parseNftablesMessage } from './message.js';
+import { eachElement } from './element.js';
 import { type PackedElements, packElements } from './packed-elements.js';
 import { hasZeroEnd } from './packed-messages.js';
 import { sortRecords } from './record-sort.js';
-
-/** NFTA_DATA_VALUE of enum nft_data_attributes. */
-const NFTA_DATA_VALUE = 1;
 
 /** Behind its key: whether an element is an interval's end, which sorts before the beginning of the next. */
 const END = 0;
@@ -64,18 +59,9 @@ export function readPackedElements(
   const total = messages.reduce((sum, { payload }) => sum + payload.length, 0);
   const rows = new Rows(keyLength, isInterval, Math.ceil(total / FEWEST_BYTES));
   let isKnown = true;
-  for (const message of messages) {
-    const parsed = parseNftablesMessage(message);
-    if (parsed?.operation !== NFT_MSG_NEWSETELEM) continue;
-    const { attributes } = parsed;
-    const view = viewOf(attributes);
-    eachAttribute(view, 0, attributes.length, (type, start, end) => {
-      if (type !== NFTA_SET_ELEM_LIST_ELEMENTS) return;
-      eachAttribute(view, start, end, (_, from, to) => {
-        isKnown = readElement(attributes, view, from, to, rows) && isKnown;
-      });
-    });
-  }
+  eachElement(messages, (attributes, view, start, end) => {
+    isKnown = readElement(attributes, view, start, end, rows) && isKnown;
+  });
   if (!isKnown) return undefined;
   return isInterval ? intervalsOf(rows.bytes, keyLength) : packElements(keyLength, false, rows.bytes.slice());
 }

@@ -12,6 +12,7 @@ import {
   NFT_MSG_DELSETELEM,
   NFT_MSG_NEWSETELEM,
   NFT_SET_ELEM_INTERVAL_END,
+  NFTA_DATA_VALUE,
   NFTA_LIST_ELEM,
   NFTA_SET_ELEM_FLAGS,
   NFTA_SET_ELEM_KEY,
@@ -29,9 +30,6 @@ import { encodeUserdata } from './userdata.js';
 
 /** A list of elements is one nest, whose length has 16 bits. */
 const LIST_LIMIT = 0xffff & ~3;
-
-/** NFTA_DATA_VALUE of enum nft_data_attributes. */
-const NFTA_DATA_VALUE = 1;
 
 /**
  * NFTNL_UDATA_SET_ELEM_FLAGS with SET_ELEM_F_INTERVAL_OPEN (nft, src/mergesort.c and interval.c): the interval has no end

@@ -1,7 +1,7 @@
 import { encodeAttributes, leaf } from '../netlink/attribute.js';
 import { host32, utf8 } from '../netlink/bytes.js';
 import { NLM_F_CREATE } from '../netlink/constants.js';
-import { NFT_MSG_NEWSETELEM } from '../nftables/constants.js';
+import { NFT_MSG_NEWSETELEM, NFTA_DATA_VALUE } from '../nftables/constants.js';
 import { type ElementValues, elementListSchema, type SetElement } from '../nftables/element.js';
 import { nftablesRequest } from '../nftables/message.js';
 import {
@@ -76,9 +76,6 @@ export function readDigests(elements: readonly Pick<ElementValues, 'userdata'>[]
   }
   return digests;
 }
-
-/** NFTA_DATA_VALUE of enum nft_data_attributes. */
-const NFTA_DATA_VALUE = 1;
 
 /** The elements that tell of the sets, in {@link HELD_SET}, which is empty. */
 export function digestSegment(blueprint: Blueprint): Segment {

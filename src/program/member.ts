@@ -6,6 +6,7 @@ import {
   NFT_MSG_DELSETELEM,
   NFT_MSG_DESTROYSETELEM,
   NFT_MSG_NEWSETELEM,
+  NFTA_DATA_VALUE,
   NFTA_LIST_ELEM,
   NFTA_SET_ELEM_DATA,
   NFTA_SET_ELEM_EXPR,
@@ -32,9 +33,6 @@ export interface Member {
   /** What the kernel keeps for whoever reads the element. */
   userdata?: Uint8Array | undefined;
 }
-
-/** NFTA_DATA_VALUE of enum nft_data_attributes. */
-const NFTA_DATA_VALUE = 1;
 
 const OPERATIONS = {
   join: { operation: NFT_MSG_NEWSETELEM, flags: NLM_F_CREATE, word: 'NEWSETELEM' },

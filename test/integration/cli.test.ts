@@ -8,22 +8,11 @@ import { FORBID_HOST_NAMESPACE } from '#src/kernel/linux.js';
 import { GUARD, ONE_POLICY, withFiles } from '../support/agent.js';
 import { runIn, withLab } from '../support/host.js';
 import { tapwallAsNobody } from '../support/ordinary-user.js';
-import { MAIN, Running } from '../support/run.js';
+import { jsonLines, MAIN, Running, tapwall } from '../support/run.js';
 import { packet, passes, until } from '../support/station.js';
 
 const DEVICE = { name: 'macvtap0', mac: '52:54:00:00:00:01' };
 const FILES = { 'tapwall.yaml': ONE_POLICY, 'guard.nft': GUARD };
-
-function tapwall(...args: string[]) {
-  return spawnSync(process.execPath, [MAIN, ...args], { encoding: 'utf8', timeout: 60_000 });
-}
-
-function jsonLines(text: string): Record<string, unknown>[] {
-  return text
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as Record<string, unknown>);
-}
 
 async function withRunning(
   lab: Lab,

@@ -9,7 +9,7 @@ import type { Lab } from '#src/demo/lab.js';
 import { withFiles } from '../support/agent.js';
 import { withLab } from '../support/host.js';
 import { tapwallAsNobody } from '../support/ordinary-user.js';
-import { MAIN, Running } from '../support/run.js';
+import { jsonLines, MAIN, Running, tapwall } from '../support/run.js';
 import { fates, packet, passes, until } from '../support/station.js';
 
 const MAC = '52:54:00:00:00:01';
@@ -22,17 +22,6 @@ bindings:
   - { guest: "db-*", policy: addressed, addresses: [198.51.100.1] }
 `;
 const FILES = { 'tapwall.yaml': YAML };
-
-function tapwall(...args: string[]) {
-  return spawnSync(process.execPath, [MAIN, ...args], { encoding: 'utf8', timeout: 60_000 });
-}
-
-function jsonLines(text: string): Record<string, unknown>[] {
-  return text
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as Record<string, unknown>);
-}
 
 interface Host {
   lab: Lab;

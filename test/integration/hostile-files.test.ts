@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import type { Lab } from '#src/demo/lab.js';
 import { GUARD, ONE_POLICY, withFiles } from '../support/agent.js';
 import { runIn, withLab } from '../support/host.js';
-import { MAIN, Running } from '../support/run.js';
+import { Running, tapwall } from '../support/run.js';
 
 const FILES = { 'tapwall.yaml': ONE_POLICY, 'guard.nft': `include "parts/*.nft"\n${GUARD}` };
 const PARTS = ['tapwall.yaml', 'guard.nft', 'parts/one.nft', 'parts'];
@@ -27,10 +27,6 @@ async function withEachOpen(folder: string, action: (path: string) => Promise<vo
     await action(path);
     chmodSync(path, 0o755);
   }
-}
-
-function tapwall(...args: string[]) {
-  return spawnSync(process.execPath, [MAIN, ...args], { encoding: 'utf8', timeout: 60_000 });
 }
 
 function ruleset(lab: Lab): string {
