@@ -2,8 +2,8 @@ import { TapwallError } from '../error.js';
 import { CompilerProcess } from './process.js';
 
 /**
- * A listing takes milliseconds of the processor; one that takes this long is caught in a loop. Where the kernel does not tell
- * processor time, the other limit holds.
+ * A listing takes milliseconds of the processor; one that takes this long is caught in a loop. The other limit is for a host
+ * that is so busy that it does not come to that.
  */
 const LIMITS = { processorLimitMs: 300, timeLimitMs: 5_000 };
 
