@@ -7,7 +7,7 @@ import { loadConfiguration } from '#src/config/load.js';
 import type { Lab } from '#src/demo/lab.js';
 import { linuxKernel } from '#src/kernel/linux.js';
 import { NETLINK_NETFILTER } from '#src/netlink/constants.js';
-import { membersOf } from '#src/policy/membership.js';
+import { ADMITTED_SETS, membersOf } from '#src/policy/membership.js';
 import { memberSegment } from '#src/program/member.js';
 import type { Device } from './ruleset.js';
 
@@ -49,8 +49,13 @@ export async function startAgent(
   try {
     const policy = {
       mark: readMarks(netfilter).get(POLICY) ?? 0,
-      facts: ['mac.assigned'] as const,
+      facts: [],
       limits: [],
+      plain: [
+        { set: `policy.${POLICY}.devices` },
+        { set: `policy.${POLICY}.macs`, withMac: true },
+        ...Object.values(ADMITTED_SETS).map((set) => ({ set })),
+      ],
     };
     const foreign = Array.from({ length: devices - 1 }, (_, at) => FIRST_FOREIGN_INDEX + at);
     const members = foreign.flatMap((index) =>

@@ -5,17 +5,24 @@ import type { Link } from '../links/link.js';
 import { findLink, listLinks } from '../links/query.js';
 import { NETLINK_NETFILTER, NETLINK_ROUTE } from '../netlink/constants.js';
 import { encodeTransaction, type Segment, transactionLength } from '../nftables/transaction.js';
-import { BY_HAND_MARK, CLOSED_MARK, DEVICE_POLICY, policyMember } from '../policy/membership.js';
+import {
+  ADMITTED_SETS,
+  BY_HAND_MARK,
+  CLOSED_MARK,
+  DEVICE_POLICY,
+  plainMembers,
+  policyMember,
+} from '../policy/membership.js';
 import { readAssignedMac } from '../program/assigned-mac.js';
 import { attachSegment, detachSegment } from '../program/attach.js';
 import { SHARED_TABLE } from '../program/blueprint.js';
-import { memberSegment } from '../program/member.js';
+import { type Member, memberSegment } from '../program/member.js';
 import { deviceTableName } from '../program/name.js';
 import type { Program } from '../program/program.js';
 import { encodeDeviceRecord, readToldFacts } from '../program/told-facts.js';
 import { type Attachment, attachmentsIn, readTables } from './attachment.js';
 import { checkOwners } from './ownership.js';
-import { readShared } from './shared-state.js';
+import { readShared, type SharedState } from './shared-state.js';
 import { readStatus } from './status.js';
 import { compareMembers } from './target.js';
 
@@ -112,7 +119,7 @@ export class Hand {
       });
     }
     if (shared) {
-      const { leave, join } = compareMembers(members, [policyMember(link.index, BY_HAND_MARK)]);
+      const { leave, join } = compareMembers(members, byHandMembers(shared, link.index));
       if (leave.length > 0) segments.push(memberSegment('leave', leave));
       if (join.length > 0) segments.push(memberSegment('join', join));
     }
@@ -232,4 +239,12 @@ export class Hand {
   #macvtaps(): Link[] {
     return listLinks(this.#route).filter(({ kind }) => kind === 'macvtap');
   }
+}
+
+/** What a device needs that is filtered by its own tables alone. */
+function byHandMembers({ inventory }: SharedState, index: number): Member[] {
+  const plain = Object.values(ADMITTED_SETS)
+    .filter((set) => inventory.sets.has(set))
+    .map((set) => ({ set }));
+  return [...plainMembers({ plain }, { index, mac: '' }), policyMember(index, BY_HAND_MARK)];
 }

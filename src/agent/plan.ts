@@ -15,10 +15,10 @@ import { readUserFile, Unreadable } from '../files/read.js';
 import { type Judge, refuseDoubts } from '../files/trust.js';
 import { countElements } from '../nftables/packed-elements.js';
 import { blankEgressChains } from '../policy/egress-chain.js';
-import type { PolicyMembership } from '../policy/membership.js';
+import { ADMITTED_SETS, type PolicyMembership } from '../policy/membership.js';
+import { capacityOf } from '../policy/named-set-text.js';
 import {
   BY_HAND,
-  capacityOf,
   FIRST_MARK,
   POLICY_CHAIN,
   prefixLengths,
@@ -31,6 +31,7 @@ import type { Program } from '../program/program.js';
 import type { Ownership } from '../program/slot.js';
 import type { VerdictChains } from '../program/verdict.js';
 import { readSetFiles } from './set-files.js';
+import { hasMembers } from './shared-state.js';
 
 /** One policy of a configuration, compiled. */
 export interface PlannedPolicy extends PolicyMembership {
@@ -54,8 +55,10 @@ export interface Plan {
   policies: ReadonlyMap<string, PlannedPolicy>;
   /** The policy of devices that are filtered by their own tables alone, or not at all. */
   byHand: PlannedPolicy;
-  /** The sets in which packets count themselves, one element for each device. */
+  /** The sets in which packets are counted, one element for each device. */
   counters: readonly string[];
+  /** Those of them where packets put the elements, which outlast what admits a device. */
+  filledByPackets: readonly string[];
   /** Whether a hook outlives its device (6.16). */
   keepsHooks: boolean;
   /** Whether an element can be deleted that may not be there (6.3). */
@@ -259,6 +262,7 @@ async function compileAll(
     ),
     byHand: planned(shared.byHand, BY_HAND),
     counters: shared.counters,
+    filledByPackets: shared.counters.filter((set) => !hasMembers(set)),
     keepsHooks: options.keepsHooks,
     destroys: options.destroys,
     ownership: configuration.owner && options.ownerPersist ? 'own' : 'none',
@@ -341,7 +345,8 @@ function compileRendered(
 /** The rules of users' policies say `accept` and `drop`; where they stand, frames are counted for their device. */
 function countedVerdicts(chain: string): VerdictChains | undefined {
   const [, word] = POLICY_CHAIN.exec(chain) ?? [];
-  return word === undefined ? undefined : { accept: `${word}.admit`, drop: `${word}.dropped.policy` };
+  if (word !== 'ingress' && word !== 'egress') return undefined;
+  return { accept: `${word}.admit`, drop: `${word}.dropped.policy`, counter: ADMITTED_SETS[word] };
 }
 
 function problemsOf(policy: Policy, error: unknown): SourceError['problems'] {

@@ -32,9 +32,9 @@ export interface SharedState {
   inventory: Inventory;
   /** All that the policies have put there; absent unless it was asked for. */
   contents: Contents | undefined;
-  /** By interface index: the elements by which each device is a member. Its counters are not among them. */
+  /** By interface index: the elements by which each device is a member. */
   members: Map<number, Member[]>;
-  /** The counters of each device, by interface index. */
+  /** The counters of each device, by interface index. Those of what was admitted are among its members too. */
   counted: Map<number, Member[]>;
   /** What the sets of the configuration are said to hold, by name. */
   digests: Map<string, string>;
@@ -50,8 +50,10 @@ export interface Reading {
 
 const NONE_APART: ReadonlySet<string> = new Set();
 
-/** Where packets themselves put elements, one per device: what was admitted, and what was dropped for each reason. */
+/** One element per device: what was admitted, and what was dropped for each reason. */
 const COUNTERS = /^(?:ingress|egress)\.(?:admitted|dropped\..+)$/;
+/** Those of them where packets themselves put the elements. */
+const FILLED_BY_PACKETS = /^(?:ingress|egress)\.dropped\./;
 /** Maps from a policy's mark to its chains, which are the blueprint's. */
 const POLICY_MAPS = /^policy\.(?:ingress|egress)$/;
 
@@ -61,7 +63,7 @@ export function isCounter(set: string): boolean {
 
 /** Whether devices are members of a set. Names of the user's sets have no dot. */
 export function hasMembers(set: string): boolean {
-  return set.includes('.') && !isCounter(set) && !isPolicyMap(set) && set !== HELD_SET;
+  return set.includes('.') && !FILLED_BY_PACKETS.test(set) && !isPolicyMap(set) && set !== HELD_SET;
 }
 
 export function isPolicyMap(set: string): boolean {
@@ -132,9 +134,13 @@ export function readShared(
     digests,
   };
   for (const set of inventory.sets.keys()) {
-    if (!hasMembers(set) && !isCounter(set)) continue;
-    const byDevice = isCounter(set) ? state.counted : state.members;
-    for (const element of readElementValues(set, dumpSet(netfilter, set))) addMember(byDevice, element);
+    const isMembers = hasMembers(set);
+    const isCounting = isCounter(set);
+    if (!isMembers && !isCounting) continue;
+    for (const element of readElementValues(set, dumpSet(netfilter, set))) {
+      if (isMembers) addMember(state.members, element);
+      if (isCounting) addMember(state.counted, element);
+    }
   }
   return state;
 }
@@ -180,7 +186,7 @@ export function readMarks(netfilter: NetlinkSocket): Map<string, number> {
     const mark = dataOf(key);
     const verdict = data && parseAttributes(data).find(({ type }) => type === NFTA_DATA_VERDICT);
     const chain = verdict && parseAttributes(verdict.value).find(({ type }) => type === NFTA_VERDICT_CHAIN);
-    const [, policy] = (chain && /^policy\.(.+)\.ingress$/.exec(readText(chain))) ?? [];
+    const [, policy] = (chain && /^policy\.(.+)\.ingress(?:\.marked)?$/.exec(readText(chain))) ?? [];
     const number = mark && indexOfKey(mark);
     if (policy !== undefined && number !== undefined) marks.set(policy, number);
   }

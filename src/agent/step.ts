@@ -124,11 +124,11 @@ class PlannedStep implements Step {
 }
 
 /** Removes the counters that packets may have made for a device. */
-function counterSegments({ counters, destroys }: Plan, index: number): Segment[] {
-  if (counters.length === 0) return [];
-  if (destroys) return [indexSegment('destroy', counters, index)];
+function counterSegments({ filledByPackets, destroys }: Plan, index: number): Segment[] {
+  if (filledByPackets.length === 0) return [];
+  if (destroys) return [indexSegment('destroy', filledByPackets, index)];
   // An element is put there if it is not, and then deleted: nothing is tried to see if it fails.
-  return [indexSegment('join', counters, index), indexSegment('leave', counters, index)];
+  return [indexSegment('join', filledByPackets, index), indexSegment('leave', filledByPackets, index)];
 }
 
 function tablesSegment(

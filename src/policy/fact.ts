@@ -23,6 +23,13 @@ export interface AssignedFacts {
   addresses: readonly AssignedAddress[];
 }
 
+/**
+ * How many devices one network namespace can have: the size of the sets with one element for each. With a size the
+ * kernel takes its hash table that does not grow, in which a frame's lookup takes half the time (nft_hash_select_ops()
+ * of net/netfilter/nft_set_hash.c). It makes a bucket for each three quarters of an element: 256 KiB, a power of two.
+ */
+export const MOST_DEVICES = 24_576;
+
 interface Fact {
   /** The type of the set, as nft writes it. */
   type: string;
@@ -31,7 +38,10 @@ interface Fact {
 }
 
 const FACTS: Record<FactKind, Fact> = {
-  'mac.assigned': { type: 'type iface_index . ether_addr', what: 'the MAC of each VM' },
+  'mac.assigned': {
+    type: `type iface_index . ether_addr; size ${MOST_DEVICES}`,
+    what: 'the MAC of each VM',
+  },
   'ip4.assigned': { type: 'type iface_index . ipv4_addr', what: 'IPv4 addresses of each VM', family: 4 },
   'ip6.assigned': {
     type: 'type iface_index . ipv6_addr',
@@ -138,7 +148,7 @@ const MAC_LENGTH = 6;
 /** The elements by which one device's facts of a kind are known, but for the facts; each assigned address once. */
 export function factPatterns(kind: FactKind, addresses: readonly AssignedAddress[]): FactPattern[] {
   const { family } = FACTS[kind];
-  if (family === undefined) return [{ set: kind, source: 'mac', length: align(MAC_LENGTH) }];
+  if (family === undefined) return [macPattern(kind)];
   const patterns: FactPattern[] = [];
   if (family === 6) patterns.push({ set: kind, source: 'link-local', length: SINGLE[family] / 8 });
   addresses.forEach((address, source) => {
@@ -148,6 +158,17 @@ export function factPatterns(kind: FactKind, addresses: readonly AssignedAddress
     patterns.push({ set, source, length: SINGLE[family] / 8 });
   });
   return patterns;
+}
+
+/** An element of an index and a MAC, but for both. */
+export function macPattern(set: string): FactPattern {
+  return { set, source: 'mac', length: align(MAC_LENGTH) };
+}
+
+/** The element of a device's index and its MAC; none for a device without one. */
+export function macMember(set: string, { index, mac }: Pick<AssignedFacts, 'index' | 'mac'>): FactMember[] {
+  const bytes = parseAssignedMac(mac);
+  return bytes ? [{ set, key: keyOf(index, bytes) }] : [];
 }
 
 /** Whether an address of a list stands in it before. */

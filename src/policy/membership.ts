@@ -3,7 +3,14 @@ import { host32 } from '../netlink/bytes.js';
 import type { Expression } from '../nftables/rule.js';
 import type { Member } from '../program/member.js';
 import type { MemberPattern } from '../program/member-template.js';
-import { type AssignedFacts, type FactKind, factMembers, factPatterns } from './fact.js';
+import {
+  type AssignedFacts,
+  type FactKind,
+  factMembers,
+  factPatterns,
+  macMember,
+  macPattern,
+} from './fact.js';
 
 /** The map that says which policy each device has, by the policy's mark. */
 export const DEVICE_POLICY = 'device.policy';
@@ -14,12 +21,27 @@ export const BY_HAND_MARK = 1;
 /** The mark of no policy at all, which no chain stands for: the device is closed, and its element says more of it. */
 export const CLOSED_MARK = 0xffffffff;
 
+/**
+ * Where frames are counted that passed, by direction. A device's elements are made when it is admitted: to count is to
+ * look up then.
+ */
+export const ADMITTED_SETS = { ingress: 'ingress.admitted', egress: 'egress.admitted' } as const;
+
 /** By what the devices of one policy are its members. Plain data. */
 export interface PolicyMembership {
   mark: number;
   /** What its guards compare frames with. */
   facts: readonly FactKind[];
   limits: readonly LimitMembership[];
+  /** Sets that its devices are in for the sake of speed and of counting. */
+  plain: readonly PlainMembership[];
+}
+
+/** A set whose elements say no more than that the device is in it. */
+export interface PlainMembership {
+  set: string;
+  /** Whether the key has the device's MAC behind its index. */
+  withMac?: boolean;
 }
 
 export interface LimitMembership {
@@ -43,8 +65,14 @@ export function memberPatterns(
       factPatterns(kind, addresses).map(({ set, source, length }) => ({ set, rest: { source, length } })),
     ),
     ...policy.limits.map(({ set, expression }) => ({ set, expression })),
+    ...policy.plain.map(({ set, withMac }) => (withMac ? memberWithMac(set) : { set })),
     { set: DEVICE_POLICY, data: host32(policy.mark), keepsMac: true },
   ];
+}
+
+function memberWithMac(set: string): MemberPattern {
+  const { source, length } = macPattern(set);
+  return { set, rest: { source, length } };
 }
 
 /** All elements of one device: what its policy needs to know of it, and then the policy, which admits it. */
@@ -53,6 +81,17 @@ export function membersOf(device: AssignedFacts & { policy: PolicyMembership }):
   const members: Member[] = [];
   for (const kind of policy.facts) members.push(...factMembers(kind, device));
   for (const { set, expression } of policy.limits) members.push({ set, key: host32(index), expression });
+  members.push(...plainMembers(policy, device));
   members.push(policyMember(index, policy.mark));
   return members;
+}
+
+/** A device without a MAC is in no set that says which it has. */
+export function plainMembers(
+  { plain }: Pick<PolicyMembership, 'plain'>,
+  { index, mac }: Pick<AssignedFacts, 'index' | 'mac'>,
+): Member[] {
+  return plain.flatMap(({ set, withMac }) =>
+    withMac ? macMember(set, { index, mac }) : [{ set, key: host32(index) }],
+  );
 }

@@ -7,23 +7,22 @@ import type {
   PolicyText,
 } from '../config/configuration.js';
 import { SourceError } from '../error.js';
-import { countElements } from '../nftables/packed-elements.js';
 import { HELD_SET } from '../program/held.js';
 import { checkChainText } from './chain-text.js';
-import { type FactKind, factSets, type PrefixLengths } from './fact.js';
-import { type Direction, guardChains, guardFacts, guardRules, isGuarding } from './guard.js';
+import { type FactKind, factSets, MOST_DEVICES, type PrefixLengths } from './fact.js';
+import { type Direction, guardChains, guardFacts, guardRules } from './guard.js';
 import { GUARD_NAMES } from './guard-name.js';
-import { tokenize } from './lexer.js';
+import { type Lane, laneOf, MOST_LANES } from './lane.js';
+import { LIMITS, type LimitReason, limitDefinition, limitExpression, limitMatch, limitSet } from './limit.js';
 import {
-  LIMITS,
-  type Limit,
-  type LimitReason,
-  limitDefinition,
-  limitExpression,
-  limitMatch,
-  limitSet,
-} from './limit.js';
-import { BY_HAND_MARK, DEVICE_POLICY, type PolicyMembership } from './membership.js';
+  ADMITTED_SETS,
+  BY_HAND_MARK,
+  DEVICE_POLICY,
+  type PlainMembership,
+  type PolicyMembership,
+} from './membership.js';
+import { addNamedSet } from './named-set-text.js';
+import { mayReturn, type Plan, planOf, rulesOf } from './policy-plan.js';
 import { MappedText, type SourceMap } from './source-map.js';
 import { DEVICE_VARIABLE } from './variable.js';
 
@@ -84,27 +83,10 @@ export function renderShared(input: SharedInput): SharedSource {
   return new Renderer(input).render();
 }
 
-/**
- * From how many elements on a set gets a size. Without one the kernel's hash table grows while it is filled, in the
- * background: on a busy machine it doesn't keep up, and a million addresses took 4 to 17 s instead of 1.
- */
-const MANY_ELEMENTS = 1 << 16;
-
-/** The size for a set that has none; undefined where the kernel needs none, or the elements come and go. */
-export function capacityOf({
-  packed,
-  flags,
-  size,
-}: Pick<NamedSet, 'packed' | 'flags' | 'size'>): number | undefined {
-  if (size !== undefined) return size;
-  if (!packed || packed.isInterval || flags.includes('dynamic') || flags.includes('timeout'))
-    return undefined;
-  const count = countElements(packed);
-  // A power of two, so that the set needn't be made anew for a few elements more.
-  return count < MANY_ELEMENTS ? undefined : 2 ** Math.ceil(Math.log2(count));
-}
-
 const DIRECTIONS: readonly Direction[] = ['ingress', 'egress'];
+
+/** The least size of a map of policies: it need not be made anew for a few policies more. */
+const FEWEST_MARKS = 64;
 
 /** What the kernel is told of a device's index on each hook: on the other it has none. */
 const INDEX = { ingress: 'iif', egress: 'oif' } as const;
@@ -115,59 +97,45 @@ const HELD_COMMENT = 'an element for each set of the configuration, with a diges
 const TABLE_COMMENT =
   'tapwall: the filters of VMs on macvtap devices. ingress: to the VM, egress: from the VM';
 
-function rulesOf(policy: Policy, direction: Direction): PolicyText | undefined {
-  return policy.kind === 'inline' ? policy[direction] : undefined;
-}
-
-/** One direction of one policy, of what stands in it before the rules. */
-interface Plan {
-  guards: GuardName[];
-  limits: Limit[];
-}
-
-function planOf(policy: Policy, direction: Direction): Plan {
-  return {
-    guards: GUARD_NAMES.filter((guard) => policy.guards.includes(guard) && isGuarding(guard, direction)),
-    limits: LIMITS.filter((limit) => limit.direction === direction && policy.limits[limit.key]),
-  };
-}
-
 /** What the name of a chain ends in that holds nothing but a policy's rules. */
 const RULES_APART = '.rules';
+
+/** What the name of a chain ends in that leads to a policy which has a lane. */
+const BY_MARK = '.marked';
+
+/** The mark found the policy; it must not leave the host with the frame, nor be there for the rules. */
+const FORGET_MARK = 'meta mark set 0';
 
 /** The chains whose final verdicts are the user's, as a pattern that finds the direction. */
 export const POLICY_CHAIN = /^policy\..+\.(ingress|egress)(?:\.rules)?$/;
 
-/**
- * Whether rules of a policy may end in `return`, which is for its default to decide. Where they do they need a chain of
- * their own to return from; where they do not, a frame is spared the way there and back.
- */
-function mayReturn({ variables }: InlinePolicy, rules: PolicyText): boolean {
-  return [rules.text, ...Object.values(variables)].some((text) =>
-    tokenize(text).some((token) => token.kind === 'word' && token.text === 'return'),
-  );
+function countAndAccept(direction: Direction): string {
+  return `${INDEX[direction]} @${ADMITTED_SETS[direction]} accept`;
 }
 
 class Renderer {
   readonly #input: SharedInput;
   readonly #directions: readonly Direction[];
+  readonly #hasLanes: boolean;
   readonly #text = new MappedText();
 
   constructor(input: SharedInput) {
     this.#input = input;
     this.#directions = input.hooks.egress ? DIRECTIONS : ['ingress'];
+    this.#hasLanes = input.policies.length <= MOST_LANES;
   }
 
   render(): SharedSource {
     this.#text.add('table netdev tapwall {', `\tcomment "${TABLE_COMMENT}"`);
-    for (const set of this.#input.sets) this.#namedSet(set);
+    for (const set of this.#input.sets) addNamedSet(this.#text, set);
     if (this.#input.sets.length > 0) {
       this.#text.add(`\tset ${HELD_SET} {`, '\t\ttype mark', `\t\tcomment "${HELD_COMMENT}"`, '\t}');
     }
     this.#factSets();
+    for (const { policy } of this.#input.policies) this.#laneSets(policy);
     this.#text.add(
       `\tmap ${DEVICE_POLICY} {`,
-      '\t\ttype iface_index : mark',
+      `\t\ttype iface_index : mark; size ${MOST_DEVICES}`,
       '\t\tcomment "the policy of each device, by its mark"',
       '\t}',
     );
@@ -179,7 +147,7 @@ class Renderer {
       policies: new Map(
         this.#input.policies.map(({ policy, mark }) => [policy.name, this.#membership(policy, mark)]),
       ),
-      byHand: { mark: BY_HAND_MARK, facts: [], limits: [] },
+      byHand: { mark: BY_HAND_MARK, facts: [], limits: [], plain: this.#admitted() },
       counters,
     };
   }
@@ -189,6 +157,10 @@ class Renderer {
     return {
       mark,
       facts: this.#factsOf([policy]),
+      plain: [
+        ...this.#lanes(policy).map(({ set, withMac }) => (withMac ? { set, withMac } : { set })),
+        ...this.#admitted(),
+      ],
       limits: plans.flatMap(({ limits }) =>
         limits.flatMap((limit) => {
           const rate = policy.limits[limit.key];
@@ -201,37 +173,41 @@ class Renderer {
   #factsOf(policies: readonly Policy[]): FactKind[] {
     const facts = policies.flatMap((policy) =>
       this.#directions.flatMap((direction) =>
-        planOf(policy, direction).guards.flatMap((guard) => guardFacts(guard, direction)),
+        this.#guardsInside(planOf(policy, direction)).flatMap((guard) => guardFacts(guard, direction)),
       ),
     );
     return [...new Set(facts)];
   }
 
+  /** The guards of a policy that are none of its lane's. */
+  #guardsInside({ guards }: Plan): GuardName[] {
+    return this.#hasLanes ? guards.filter((guard) => guard !== 'mac') : guards;
+  }
+
+  #admitted(): PlainMembership[] {
+    return this.#directions.map((direction) => ({ set: ADMITTED_SETS[direction] }));
+  }
+
+  #lane(policy: Policy, direction: Direction): Lane {
+    return laneOf(policy.name, direction, planOf(policy, direction).guards.includes('mac'));
+  }
+
+  /** Each set once. */
+  #lanes(policy: Policy): Lane[] {
+    if (!this.#hasLanes) return [];
+    const lanes = this.#directions.map((direction) => this.#lane(policy, direction));
+    return [...new Map(lanes.map((lane) => [lane.set, lane])).values()];
+  }
+
+  #laneSets(policy: Policy): void {
+    for (const { set, type, comment } of this.#lanes(policy)) {
+      this.#text.add(`\tset ${set} {`, `\t\t${type}`, `\t\tcomment "${comment}"`, '\t}');
+    }
+  }
+
   /** Of all policies. */
   #plans(direction: Direction): { policy: Policy; plan: Plan }[] {
     return this.#input.policies.map(({ policy }) => ({ policy, plan: planOf(policy, direction) }));
-  }
-
-  /** Elements that are packed are the blueprint's: libnftables would take seconds for what it need not know. */
-  #namedSet(set: NamedSet): void {
-    const { name, type, elements, elementLocations, flags, timeout, location } = set;
-    this.#text.addFrom(location, `\tset ${name} {`);
-    this.#text.addFrom(location, `\t\ttype ${type}`);
-    if (flags.length > 0) this.#text.addFrom(location, `\t\tflags ${flags.join(', ')}`);
-    // Prefixes that lie in each other would be refused, and their order in a file means nothing.
-    if (flags.includes('interval')) this.#text.add('\t\tauto-merge');
-    if (timeout !== undefined) this.#text.addFrom(location, `\t\ttimeout ${timeout}`);
-    const capacity = capacityOf(set);
-    if (capacity !== undefined) this.#text.addFrom(location, `\t\tsize ${capacity}`);
-    this.#text.add(`\t\tcomment "set ${name} of the configuration"`);
-    if (elements.length > 0) {
-      this.#text.add('\t\telements = {');
-      for (const [at, element] of elements.entries()) {
-        this.#text.addFrom(elementLocations[at] ?? location, `\t\t\t${element},`);
-      }
-      this.#text.add('\t\t}');
-    }
-    this.#text.add('\t}');
   }
 
   #factSets(): void {
@@ -275,9 +251,15 @@ class Renderer {
         '\t}',
       );
     }
-    this.#counter(`${direction}.admitted`, `what passed ${WORDS[direction]}, by device`);
+    this.#text.add(
+      `\tset ${ADMITTED_SETS[direction]} {`,
+      `\t\ttype iface_index; size ${MOST_DEVICES}; counter`,
+      `\t\tcomment "what passed ${WORDS[direction]}, by device"`,
+      '\t}',
+    );
+    // A lookup counts in the element that it finds. That it finds none is for who compares the tables to mend.
     this.#chain(`${direction}.admit`, `counts what passes ${WORDS[direction]}`, [
-      `add @${direction}.admitted { ${INDEX[direction]} }`,
+      countAndAccept(direction),
       'accept',
     ]);
     for (const reason of reasons) this.#dropped(direction, reason);
@@ -289,12 +271,12 @@ class Renderer {
       }
     }
     this.#chain(`${BY_HAND}.${direction}`, `${WORDS[direction]}: filtered by tables of its own, if at all`, [
-      'meta mark set 0',
+      FORGET_MARK,
       `goto ${direction}.admit`,
     ]);
     for (const { policy, plan } of plans) this.#policy(direction, policy, plan);
     this.#door(direction);
-    return [`${direction}.admitted`, ...reasons.map((reason) => `${direction}.dropped.${reason}`)];
+    return [ADMITTED_SETS[direction], ...reasons.map((reason) => `${direction}.dropped.${reason}`)];
   }
 
   #counter(set: string, comment: string): void {
@@ -315,7 +297,8 @@ class Renderer {
     ]);
   }
 
-  #policy(direction: Direction, policy: Policy, { guards, limits }: Plan): void {
+  #policy(direction: Direction, policy: Policy, plan: Plan): void {
+    const { limits } = plan;
     const name = `policy.${policy.name}.${direction}`;
     const own = policy.kind === 'inline' ? { policy, rules: policy[direction] } : undefined;
     const apart = own?.rules && mayReturn(own.policy, own.rules);
@@ -325,9 +308,8 @@ class Renderer {
       this.#text.add('\t}');
     }
     const before = [
-      // The mark found the policy; it must not leave the host with the frame, nor be there for the rules.
-      'meta mark set 0',
-      ...guards.flatMap((guard) =>
+      ...(this.#hasLanes ? [] : [FORGET_MARK]),
+      ...this.#guardsInside(plan).flatMap((guard) =>
         guardRules(guard, direction, {
           drop: `${direction}.dropped.${guard}`,
           lengths: this.#input.prefixLengths,
@@ -343,7 +325,16 @@ class Renderer {
     );
     if (own?.rules && !apart) this.#rules(own.policy, own.rules);
     const isAdmitted = policy.kind === 'file' || policy.default === 'accept';
+    // What most frames come to is not worth a way to another chain.
+    if (isAdmitted) this.#text.add(`\t\t${countAndAccept(direction)}`);
     this.#text.add(`\t\tgoto ${direction}.${isAdmitted ? 'admit' : 'dropped.policy'}`, '\t}');
+    if (!this.#hasLanes) return;
+    const { match, withMac } = this.#lane(policy, direction);
+    this.#chain(`${name}${BY_MARK}`, `policy ${policy.name}, for frames that its sets do not know`, [
+      FORGET_MARK,
+      ...(withMac ? [`${match.replace('@', '!= @')} goto ${direction}.dropped.mac`] : []),
+      `goto ${name}`,
+    ]);
   }
 
   /** A variable that is defined inside a chain is known there alone, so policies may give one name two values. */
@@ -357,13 +348,20 @@ class Renderer {
   /** What finds the policy of a frame's device, and drops the frame if there is none. */
   #door(direction: Direction): void {
     const map = `policy.${direction}`;
+    const { policies } = this.#input;
+    const chainOf = ({ name }: Policy) => `policy.${name}.${direction}`;
     const chains = [
       `${BY_HAND_MARK} : goto ${BY_HAND}.${direction}`,
-      ...this.#input.policies.map(({ policy, mark }) => `${mark} : goto policy.${policy.name}.${direction}`),
+      ...policies.map(
+        ({ policy, mark }) => `${mark} : goto ${chainOf(policy)}${this.#hasLanes ? BY_MARK : ''}`,
+      ),
     ];
+    const lanes = this.#hasLanes
+      ? policies.map(({ policy }) => `${this.#lane(policy, direction).match} goto ${chainOf(policy)}`)
+      : [];
     this.#text.add(
       `\tmap ${map} {`,
-      '\t\ttype mark : verdict',
+      `\t\ttype mark : verdict; size ${Math.max(FEWEST_MARKS, 2 ** Math.ceil(Math.log2(chains.length)))}`,
       `\t\tcomment "the chain of each policy ${WORDS[direction]}, by its mark"`,
       '\t\telements = {',
       ...chains.map((chain) => `\t\t\t${chain},`),
@@ -373,6 +371,7 @@ class Renderer {
     // Two statements, with the mark between them: nft 1.0.6 cannot list a lookup in what another lookup found. One rule,
     // so that a device that the map does not know ends it: a mark that a frame came with finds no policy.
     this.#chain(`${direction}.door`, `where every frame ${WORDS[direction]} begins`, [
+      ...lanes,
       `meta mark set ${INDEX[direction]} map @${DEVICE_POLICY} meta mark vmap @${map}`,
       `goto ${direction}.dropped.unmatched`,
     ]);

@@ -258,9 +258,10 @@ class BlueprintBuilder {
     }
     const installable = rules.map((dumped) => {
       const rule = ruleToInstall(dumped, chainNames);
+      const hasCounted = rule.expressions?.some((one) => setReference(one) === counted?.counter);
       const expressions = rule.expressions?.map((expression) => {
         const renamed = renameSet(expression, setNames);
-        return counted ? countVerdict(renamed, counted) : renamed;
+        return counted && !hasCounted ? countVerdict(renamed, counted) : renamed;
       });
       return expressions ? { ...rule, expressions } : rule;
     });

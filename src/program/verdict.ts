@@ -16,6 +16,8 @@ const NFT_GOTO = -4;
 export interface VerdictChains {
   accept: string;
   drop: string;
+  /** A set that counts in the elements that are found in it: a rule that looks there has counted its frame. */
+  counter: string;
 }
 
 /** The target of the data if it holds a verdict that ends the evaluation. */

@@ -18,6 +18,11 @@ const policy: PolicyMembership = {
   mark: 7,
   facts: FACTS,
   limits: [{ set: 'ingress.limit', expression: { name: 'limit', data: attribute(3, n32(5)) } }],
+  plain: [
+    { set: 'policy.lan.devices' },
+    { set: 'policy.lan.macs', withMac: true },
+    { set: 'egress.admitted' },
+  ],
 };
 
 const hex = (byte: number) => byte.toString(16).padStart(2, '0');

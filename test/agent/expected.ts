@@ -11,7 +11,10 @@ export const ATTACH_2 = [
   'NEWRULE tapwall.2.guard egress',
 ];
 /** What a device of an inline policy joins: what is known of it first, then the policy. */
-export const JOIN = ['NEWSETELEM tapwall mac.assigned', 'NEWSETELEM tapwall device.policy'];
+export const JOIN_PLAIN = ['ingress.admitted', 'egress.admitted', 'device.policy'].map(
+  (set) => `NEWSETELEM tapwall ${set}`,
+);
+export const JOIN = ['NEWSETELEM tapwall mac.assigned', ...JOIN_PLAIN];
 
 export const FIRST = ['NEWCHAIN', 'DELRULE', 'NEWRULE'];
 export const LAST = ['DELRULE', 'DELCHAIN'];

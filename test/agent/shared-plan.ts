@@ -13,7 +13,7 @@ import type { Expression } from '#src/nftables/rule.js';
 import type { Ruleset } from '#src/nftables/ruleset.js';
 import type { SetDefinition } from '#src/nftables/set.js';
 import type { FactKind } from '#src/policy/fact.js';
-import { BY_HAND_MARK, DEVICE_POLICY } from '#src/policy/membership.js';
+import { ADMITTED_SETS, BY_HAND_MARK, DEVICE_POLICY } from '#src/policy/membership.js';
 import { BY_HAND, FIRST_MARK } from '#src/policy/shared.js';
 import { buildBlueprint, SHARED_TABLE } from '#src/program/blueprint.js';
 import type { Program } from '#src/program/program.js';
@@ -99,6 +99,11 @@ class Dump {
   }
 }
 
+/** Where every device that is admitted has an element. */
+export const ADMITTED: readonly string[] = Object.values(ADMITTED_SETS);
+export const isFilledByPackets = (set: string) => !ADMITTED.includes(set);
+const PLAIN = ADMITTED.map((set) => ({ set }));
+
 /** Marks stay with names, as the agent keeps them. */
 const marks = new Map<string, number>();
 
@@ -146,14 +151,17 @@ function dumpShared(policies: readonly TestPolicy[], markers: Markers): Ruleset 
   const { ruleset } = dump;
   ruleset.tables.push({ family: NFPROTO_NETDEV, name: SHARED_TABLE, flags: 0, handle: 1n, use: 2 });
   dump.set(DEVICE_POLICY, { flags: NFT_SET_MAP, dataType: 19, dataLength: 4 });
-  for (const counter of COUNTERS) dump.set(counter, { flags: NFT_SET_EVAL, expression: COUNTER });
+  for (const counter of COUNTERS) {
+    const flags = ADMITTED.includes(counter) ? 0 : NFT_SET_EVAL;
+    dump.set(counter, { flags, expression: COUNTER });
+  }
   const facts = new Set(policies.flatMap((policy) => ('facts' in policy ? policy.facts : [])));
   for (const fact of facts) dump.set(fact, { keyType: 42 << 6, keyLength: 12 });
   if (facts.size > 0) {
     dump.chain('egress.guard.mac', [lookup('mac.assigned')], [lead('egress.dropped.policy')]);
   }
   for (const [word, number] of DIRECTIONS) {
-    dump.chain(`${word}.admit`, [update(`${word}.admitted`)], [compare(0)]);
+    dump.chain(`${word}.admit`, [lookup(`${word}.admitted`)], [compare(0)]);
     dump.chain(`${word}.dropped.policy`, [update(`${word}.dropped.policy`)], [compare(0)]);
     dump.chain(`${BY_HAND}.${word}`, [lead(`${word}.admit`)]);
     for (const policy of policies) policyChain(dump, word, policy, markers);
@@ -187,7 +195,7 @@ function dumpShared(policies: readonly TestPolicy[], markers: Markers): Ruleset 
 /** What a plan has of the shared table and of policies. */
 export function sharedPlan(
   policies: readonly TestPolicy[],
-): Pick<Plan, 'blueprint' | 'policies' | 'byHand' | 'counters'> {
+): Pick<Plan, 'blueprint' | 'policies' | 'byHand' | 'counters' | 'filledByPackets'> {
   const link = policies.find((policy) => 'facts' in policy && policy.link !== undefined);
   const [first, second] = compilations(link && 'facts' in link ? link.link : undefined, (markers) =>
     dumpShared(policies, markers),
@@ -199,10 +207,11 @@ export function sharedPlan(
         const name = nameOf(policy);
         const program = 'messages' in policy ? policy : undefined;
         const facts = 'facts' in policy ? policy.facts : [];
-        return [name, { name, mark: markOf(name), facts, limits: [], program }];
+        return [name, { name, mark: markOf(name), facts, limits: [], plain: PLAIN, program }];
       }),
     ),
-    byHand: { name: BY_HAND, mark: BY_HAND_MARK, facts: [], limits: [], program: undefined },
+    byHand: { name: BY_HAND, mark: BY_HAND_MARK, facts: [], limits: [], plain: PLAIN, program: undefined },
     counters: COUNTERS,
+    filledByPackets: COUNTERS.filter(isFilledByPackets),
   };
 }

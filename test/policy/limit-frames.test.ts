@@ -106,7 +106,10 @@ describe('a limit', () => {
         const policy = source.policies.get('lan-guard') ?? source.byHand;
         door.admit(membersOf({ index: guest.index, mac: guest.mac, addresses: [], policy }));
         for (let count = 0; count < FRAMES; count++) guest.send(sized(lab.world().mac, VM.mac));
-        assert.deepEqual([...door.counts(guest.index)], [['egress.admitted', FRAMES]]);
+        assert.deepEqual(
+          [...door.counts(guest.index)].filter(([, frames]) => frames > 0),
+          [['egress.admitted', FRAMES]],
+        );
       } finally {
         door.close();
       }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { AssignedAddress, Rate } from '#src/config/configuration.js';
 import { HOST_LITTLE_ENDIAN } from '#src/netlink/bytes.js';
+import type { Expression } from '#src/nftables/rule.js';
 import { GUARD_NAMES } from '#src/policy/guard-name.js';
 import { limitExpression } from '#src/policy/limit.js';
 import { DEVICE_POLICY, membersOf, policyMember } from '#src/policy/membership.js';
@@ -54,11 +55,21 @@ function inNft(index: number): string {
     'limit.bytes.ingress': [`${index} limit rate over 20 mbytes/second burst 5 mbytes`],
     'limit.packets.egress': [`${index} limit rate over 3/day burst 7 packets`],
     'limit.bytes.egress': [`${index} limit rate over 30000 bytes/hour burst 65536 bytes`],
+    'policy.lan-guard.devices': [`${index}`],
+    'policy.lan-guard.macs': [`${index} . ${MAC}`],
+    'ingress.admitted': [`${index}`],
+    'egress.admitted': [`${index}`],
     'device.policy': [`${index} : 0x01020304`],
   };
   return Object.entries(elements)
     .map(([set, list]) => `add element netdev tapwall ${set} { ${list.join(', ')} }\n`)
     .join('');
+}
+
+/** A limit as it was sent; a counter is the set's doing. */
+function limitIn(expression: Expression | undefined) {
+  if (!expression || expression.name === 'counter') return undefined;
+  return { name: expression.name, data: Buffer.from(expression.data ?? []).toString('hex') };
 }
 
 describe('the elements of a device', () => {
@@ -77,10 +88,7 @@ describe('the elements of a device', () => {
               .map(({ key, data, expression }) => [
                 valueIn(key).toString('hex'),
                 valueIn(data).toString('hex'),
-                expression && {
-                  name: expression.name,
-                  data: Buffer.from(expression.data ?? []).toString('hex'),
-                },
+                limitIn(expression),
               ])
               .sort(),
           ]);
@@ -101,10 +109,7 @@ describe('the elements of a device', () => {
             .map(({ key, data, expression }) => [
               Buffer.from(key).toString('hex'),
               Buffer.from(data ?? []).toString('hex'),
-              expression && {
-                name: expression.name,
-                data: Buffer.from(expression.data ?? []).toString('hex'),
-              },
+              limitIn(expression),
             ])
             .sort(),
         ]);
@@ -125,14 +130,17 @@ describe('the elements of a device', () => {
     });
     const ids = members.map(({ set, key }) => `${set} ${Buffer.from(key).toString('hex')}`);
     assert.equal(new Set(ids).size, ids.length);
-    assert.equal(ids.length, 16);
+    assert.equal(ids.length, 20);
   });
 
   test('end with the policy, and are nothing else without facts and limits', () => {
     assert.equal(membersOf({ index: 7, mac: MAC, addresses: assigned, policy }).at(-1)?.set, DEVICE_POLICY);
-    assert.deepEqual(membersOf({ index: 7, mac: MAC, addresses: assigned, policy: source.byHand }), [
-      policyMember(7, 1),
-    ]);
+    const byHand = membersOf({ index: 7, mac: MAC, addresses: assigned, policy: source.byHand });
+    assert.deepEqual(
+      byHand.map(({ set }) => set),
+      ['ingress.admitted', 'egress.admitted', DEVICE_POLICY],
+    );
+    assert.deepEqual(byHand.at(-1), policyMember(7, 1));
   });
 
   test('say nothing of a MAC that is none of Ethernet', () => {
@@ -140,7 +148,7 @@ describe('the elements of a device', () => {
       const sets = membersOf({ index: 7, mac, addresses: [], policy }).map(({ set }) => set);
       assert.deepEqual(
         sets.filter((set) => !set.startsWith('limit.')),
-        [DEVICE_POLICY],
+        ['policy.lan-guard.devices', 'ingress.admitted', 'egress.admitted', DEVICE_POLICY],
       );
     }
   });

@@ -7,7 +7,9 @@ import fc from 'fast-check';
 import type { FilePolicy, InlinePolicy, NamedSet, Rate } from '#src/config/configuration.js';
 import { SourceError } from '#src/error.js';
 import { GUARD_NAMES } from '#src/policy/guard-name.js';
+import { MOST_LANES } from '#src/policy/lane.js';
 import { tokenize } from '#src/policy/lexer.js';
+import { ADMITTED_SETS } from '#src/policy/membership.js';
 import { prefixLengths, renderShared, type SharedInput } from '#src/policy/shared.js';
 import { loadNft } from '../support/door.js';
 import { runIn, withLab } from '../support/host.js';
@@ -19,6 +21,7 @@ const NOTHING: SharedInput = {
   prefixLengths: { ip4: [], ip6: [] },
   hooks: { egress: true },
 };
+const ADMITTED = Object.values(ADMITTED_SETS);
 const AT = (line: number) => ({ file: 'tapwall.yaml', line, column: 5 });
 
 function namedSet(parts: Partial<NamedSet>): NamedSet {
@@ -105,30 +108,64 @@ describe('the text of the shared table', () => {
     ]);
     assert.deepEqual(chains.get('egress.door'), [
       'comment "where every frame from the VM begins"',
+      'oif . ether saddr @policy.lan-guard.macs goto policy.lan-guard.egress',
       'meta mark set oif map @device.policy meta mark vmap @policy.egress',
       'goto egress.dropped.unmatched',
     ]);
     assert.deepEqual(blocks('map', source.text).get('policy.egress')?.slice(2), [
       'elements = {',
       '1 : goto by-hand.egress,',
-      '2 : goto policy.lan-guard.egress,',
+      '2 : goto policy.lan-guard.egress.marked,',
       '}',
     ]);
+    // What a lane does not know is looked up by the mark, which then goes, and the lane's guard is not left out.
+    assert.deepEqual(chains.get('policy.lan-guard.egress.marked')?.slice(1), [
+      'meta mark set 0',
+      'oif . ether saddr != @policy.lan-guard.macs goto egress.dropped.mac',
+      'goto policy.lan-guard.egress',
+    ]);
+    assert.deepEqual(chains.get('ingress.door')?.slice(1, 2), [
+      'iif @policy.lan-guard.devices goto policy.lan-guard.ingress',
+    ]);
+  });
+
+  test('has no lanes where so many would take longer than a mark', () => {
+    const many = (count: number) =>
+      Array.from({ length: count }, (_, at) => ({
+        policy: policyWith({ name: `p${at}`, guards: ['mac'], default: 'accept' }),
+        mark: at + 2,
+      }));
+    const few = renderShared({ ...NOTHING, policies: many(MOST_LANES) });
+    assert.equal(blocks('chain', few.text).get('egress.door')?.length, MOST_LANES + 3);
+    const { text, policies } = renderShared({ ...NOTHING, policies: many(MOST_LANES + 1) });
+    const found = blocks('chain', text);
+    assert.deepEqual(found.get('egress.door')?.slice(1), [
+      'meta mark set oif map @device.policy meta mark vmap @policy.egress',
+      'goto egress.dropped.unmatched',
+    ]);
+    assert.deepEqual(found.get('policy.p0.egress')?.slice(1), [
+      'meta mark set 0',
+      'oif . ether saddr != @mac.assigned goto egress.dropped.mac',
+      'oif @egress.admitted accept',
+      'goto egress.admit',
+    ]);
+    assert.ok(![...found.keys()].some((name) => name.endsWith('.marked')));
+    const plain = policies.get('p0')?.plain.map(({ set }) => set);
+    assert.deepEqual([plain, policies.get('p0')?.facts], [ADMITTED, ['mac.assigned']]);
   });
 
   test('has guards before limits, limits before rules, and the default at the end', () => {
     assert.deepEqual(chains.get('policy.lan-guard.egress'), [
       'comment "policy lan-guard: from the VM"',
-      'meta mark set 0',
-      'oif . ether saddr != @mac.assigned goto egress.dropped.mac',
       'ether daddr & 01:00:00:00:00:00 == 01:00:00:00:00:00 oif @limit.broadcast.egress goto egress.dropped.limit.broadcast',
       'define lan = 192.168.0.0/16',
       'ip daddr $lan drop',
+      'oif @egress.admitted accept',
       'goto egress.admit',
     ]);
     assert.deepEqual(chains.get('policy.lan-guard.ingress'), [
       'comment "policy lan-guard: to the VM"',
-      'meta mark set 0',
+      'iif @ingress.admitted accept',
       'goto ingress.admit',
     ]);
     const [dropping] = renderShared({
@@ -150,8 +187,8 @@ describe('the text of the shared table', () => {
       });
       const found = blocks('chain', rendered.text);
       assert.deepEqual(found.get('policy.lan-guard.egress')?.slice(1), [
-        'meta mark set 0',
         'jump policy.lan-guard.egress.rules',
+        'oif @egress.admitted accept',
         'goto egress.admit',
       ]);
       assert.equal(
@@ -179,7 +216,12 @@ describe('the text of the shared table', () => {
     ]);
     assert.deepEqual(
       [...blocks('set', source.text).keys()].sort(),
-      ['mac.assigned', 'limit.broadcast.egress', ...source.counters].sort(),
+      [
+        'policy.lan-guard.devices',
+        'policy.lan-guard.macs',
+        'limit.broadcast.egress',
+        ...source.counters,
+      ].sort(),
     );
     // Those of few rules stand in the policy itself.
     assert.deepEqual(
@@ -190,12 +232,18 @@ describe('the text of the shared table', () => {
 
   test('says by what devices are members', () => {
     const membership = source.policies.get('lan-guard');
-    assert.deepEqual([membership?.mark, membership?.facts], [2, ['mac.assigned']]);
+    assert.deepEqual([membership?.mark, membership?.facts], [2, []]);
+    assert.deepEqual(membership?.plain, [
+      { set: 'policy.lan-guard.devices' },
+      { set: 'policy.lan-guard.macs', withMac: true },
+      ...ADMITTED.map((set) => ({ set })),
+    ]);
     assert.deepEqual(
       membership?.limits.map(({ set }) => set),
       ['limit.broadcast.egress'],
     );
-    assert.deepEqual(source.byHand, { mark: 1, facts: [], limits: [] });
+    const plain = ADMITTED.map((set) => ({ set }));
+    assert.deepEqual(source.byHand, { mark: 1, facts: [], limits: [], plain });
   });
 
   test('has nothing of egress where the kernel has no such hook', () => {
@@ -214,8 +262,8 @@ describe('the text of the shared table', () => {
     const file: FilePolicy = { ...common, kind: 'file', file: '/etc/mine.nft' };
     const rendered = renderShared({ ...NOTHING, policies: [{ policy: file, mark: 2 }] });
     assert.deepEqual(blocks('chain', rendered.text).get('policy.mine.ingress')?.slice(1), [
-      'meta mark set 0',
       'meta protocol ip6 goto ingress.dropped.no-ipv6',
+      'iif @ingress.admitted accept',
       'goto ingress.admit',
     ]);
     assert.ok(!rendered.counters.includes('ingress.dropped.policy'));

@@ -20,7 +20,7 @@ import { kernelState } from '../support/kernel-state.js';
 
 /** Of chains whose names end so, final verdicts are counted. */
 export function countedRules(chain: string): VerdictChains | undefined {
-  return chain.endsWith('.rules') ? { accept: 'admit', drop: 'dropped' } : undefined;
+  return chain.endsWith('.rules') ? { accept: 'admit', drop: 'dropped', counter: 'admitted' } : undefined;
 }
 
 /** nft 1.0.6 wants a line's end before the brace that closes a chain. */

@@ -12,7 +12,7 @@ const JUMP = -3;
 const CONTINUE = -1;
 const QUEUE = 3;
 const NESTED = 0x8000;
-const chains = { accept: 'admit', drop: 'dropped' };
+const chains = { accept: 'admit', drop: 'dropped', counter: 'admitted' };
 
 const verdict = (code: number, chain?: string) =>
   attribute(2, concat([attribute(1, n32(code >>> 0)), ...(chain ? [attribute(2, text(chain))] : [])]));

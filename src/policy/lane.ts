@@ -1,0 +1,43 @@
+import { MOST_DEVICES } from './fact.js';
+import type { Direction } from './guard.js';
+import type { PlainMembership } from './membership.js';
+
+/**
+ * Up to so many policies are found by sets of their devices, asked one after the other: a few nanoseconds for a policy
+ * that comes late, and no mark has to be set and taken away. With more of them a mark is faster, for all alike.
+ */
+export const MOST_LANES = 4;
+
+/** By what a frame finds its policy at once. What it does not find so, it finds by the policy's mark, or not at all. */
+export interface Lane extends PlainMembership {
+  /** The type of the set, as nft writes it. */
+  type: string;
+  comment: string;
+  /** Holds for the frames of the policy's devices. */
+  match: string;
+}
+
+/**
+ * @param checksMac whether the policy has the guard `mac`: one lookup finds the policy and compares the MAC. A frame
+ * with another MAC goes by the mark, which has it dropped.
+ */
+export function laneOf(policy: string, direction: Direction, checksMac: boolean): Lane {
+  const index = direction === 'ingress' ? 'iif' : 'oif';
+  if (direction === 'egress' && checksMac) {
+    const set = `policy.${policy}.macs`;
+    return {
+      set,
+      withMac: true,
+      type: `type iface_index . ether_addr; size ${MOST_DEVICES}`,
+      comment: `the devices of policy ${policy}, and the MAC of each VM`,
+      match: `${index} . ether saddr @${set}`,
+    };
+  }
+  const set = `policy.${policy}.devices`;
+  return {
+    set,
+    type: `type iface_index; size ${MOST_DEVICES}`,
+    comment: `the devices of policy ${policy}`,
+    match: `${index} @${set}`,
+  };
+}
