@@ -18,7 +18,7 @@ import {
   foreignDeed,
   spin,
 } from './deeds.js';
-import { drawRules } from './rules.js';
+import { RulesPool } from './pool.js';
 import { Finding, Stage } from './stage.js';
 import { Tally } from './tally.js';
 import { WINDOWS } from './traffic-board.js';
@@ -69,28 +69,33 @@ const INJECTIONS: Readonly<Record<string, readonly string[]>> = {
 class Campaign {
   readonly #options: CampaignOptions;
   readonly #chance: Chance;
+  readonly #pool: RulesPool;
   readonly tally = new Tally();
+  readonly #start = performance.now();
   readonly #log: string[] = [];
 
   constructor(options: CampaignOptions) {
     this.#options = options;
     this.#chance = new Chance(options.seed);
+    this.#pool = new RulesPool(options.seed);
   }
 
   async run(): Promise<Tally> {
     const { steps, placement, signal } = this.#options;
     for (let host = 0; this.tally.steps < steps && !signal?.aborted; host++) {
-      const rules = drawRules(
+      const rules = this.#pool.draw(
         this.#chance,
         placement ?? PLACEMENTS[host % PLACEMENTS.length] ?? 'names',
         !this.#chance.oneIn(2),
       );
       const words = `host ${host}: placement ${rules.placement}, owner ${rules.owner}`;
-      this.#options.say?.(`${words}, step ${this.tally.steps}`);
+      this.#options.say?.(
+        `${words}, step ${this.tally.steps}, after ${this.#seconds()} s and ${this.tally.framesSent} frames`,
+      );
       this.#log.splice(0, this.#log.length, words);
       await withLab((lab) =>
         withFiles({}, async (folder) => {
-          const stage = await Stage.open(lab, this.#chance, folder, rules);
+          const stage = await Stage.open(lab, { chance: this.#chance, pool: this.#pool, folder, rules });
           try {
             await this.#onHost(stage);
           } finally {
@@ -100,6 +105,10 @@ class Campaign {
       );
     }
     return this.tally;
+  }
+
+  #seconds(): string {
+    return ((performance.now() - this.#start) / 1_000).toFixed(0);
   }
 
   async #onHost(stage: Stage): Promise<void> {

@@ -2,7 +2,7 @@
 import type { Placement } from '#src/config/configuration.js';
 import { runIn } from '../support/host.js';
 import { endpointOf, type Guest, isCovered, isHookedInAdvance, NAMES } from './guests.js';
-import { drawRules, MACS, MISTAKES, macOf, POLICIES } from './rules.js';
+import { MACS, MISTAKES, macOf, POLICIES } from './rules.js';
 import type { Stage } from './stage.js';
 import { SLOTS } from './traffic-board.js';
 
@@ -219,7 +219,7 @@ export const foreignDeed: Deed = async (stage) => {
 /** Other rules in the files; whoever calls has them read. */
 export const changeRules: Deed = async (stage) => {
   const { placement, owner } = stage.rules;
-  await stage.useRules(drawRules(stage.chance, placement, owner));
+  await stage.useRules(stage.pool.draw(stage.chance, placement, owner));
   return `other rules, revision ${stage.rules.revision}`;
 };
 

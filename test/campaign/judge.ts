@@ -138,8 +138,18 @@ export class Judge {
     this.#files = filesOf(rules);
   }
 
-  /** Lets an agent start in an empty namespace, for what it puts there. */
+  /** Each by its rules: to find out what they come to takes a second. */
+  static readonly #known = new Map<string, Judge>();
+
   static async of(rules: Rules): Promise<Judge> {
+    const key = JSON.stringify(rules);
+    const judge = Judge.#known.get(key) ?? (await Judge.#make(rules));
+    Judge.#known.set(key, judge);
+    return judge;
+  }
+
+  /** Lets an agent start in an empty namespace, for what it puts there. */
+  static async #make(rules: Rules): Promise<Judge> {
     const namespace = kernel.createNamespace();
     try {
       const state = await withFiles(filesOf(rules), async (folder) => {

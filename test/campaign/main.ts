@@ -37,7 +37,11 @@ const command = new Command('campaign')
         say,
       });
       for (const line of tally.lines()) say(line);
-      say(`in ${((performance.now() - start) / 1_000).toFixed(0)} s`);
+      const seconds = (performance.now() - start) / 1_000;
+      const each = (count: number) => (count / seconds).toFixed(1);
+      say(
+        `in ${seconds.toFixed(0)} s: ${each(tally.steps)} steps and ${each(tally.framesSent)} frames a second`,
+      );
     } catch (error) {
       say(error instanceof Error ? error.message : String(error));
       process.exitCode = 1;

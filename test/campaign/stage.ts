@@ -5,6 +5,7 @@ import { AgentProcess } from './agent-process.js';
 import type { Chance } from './chance.js';
 import { endpointOf, type Guest, Guests, isCovered, isHookedInAdvance } from './guests.js';
 import { Judge, knownIn } from './judge.js';
+import type { RulesPool } from './pool.js';
 import { filesOf, POLICIES, type Rules, verdictOf } from './rules.js';
 import { Traffic } from './traffic.js';
 import { type Class, WAYS, WINDOWS, type Window } from './traffic-board.js';
@@ -18,10 +19,20 @@ export class Finding extends Error {
   override readonly name = 'Finding';
 }
 
+/** What a stage is opened with. */
+export interface StageParts {
+  chance: Chance;
+  pool: RulesPool;
+  folder: string;
+  /** At first. */
+  rules: Rules;
+}
+
 /** A host with guests, frames that are sent without a pause, an agent, and what all of it should come to. */
 export class Stage {
   readonly lab: Lab;
   readonly chance: Chance;
+  readonly pool: RulesPool;
   readonly guests: Guests;
   readonly traffic: Traffic;
   readonly agent: AgentProcess;
@@ -33,20 +44,21 @@ export class Stage {
   isReleased = false;
   step = 0;
 
-  private constructor(lab: Lab, chance: Chance, parts: { folder: string; rules: Rules; judge: Judge }) {
+  private constructor(lab: Lab, parts: StageParts, judge: Judge) {
     this.lab = lab;
-    this.chance = chance;
+    this.chance = parts.chance;
+    this.pool = parts.pool;
     this.rules = parts.rules;
-    this.#judge = parts.judge;
+    this.#judge = judge;
     this.guests = new Guests(lab);
     this.traffic = new Traffic(lab.world());
     this.agent = new AgentProcess(lab, parts.folder);
   }
 
   /** An agent on a host without a guest. */
-  static async open(lab: Lab, chance: Chance, folder: string, rules: Rules): Promise<Stage> {
-    const stage = new Stage(lab, chance, { folder, rules, judge: await Judge.of(rules) });
-    stage.agent.write(filesOf(rules));
+  static async open(lab: Lab, parts: StageParts): Promise<Stage> {
+    const stage = new Stage(lab, parts, await Judge.of(parts.rules));
+    stage.agent.write(filesOf(parts.rules));
     stage.agent.spawn();
     await stage.agent.ready();
     return stage;
