@@ -67,8 +67,12 @@ export class Schedule {
     this.#dueAt = this.#next(this.#now() - this.#begun);
   }
 
-  /** It has not. */
+  /**
+   * It has not. One that an event has asked for, before the next attempt was due, changes nothing of when that is: events
+   * come by the thousand, and each would double the pause.
+   */
   fail(): void {
+    if (this.isFailing && !this.isDue) return;
     this.#dueAt = this.#now() + Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#failures);
     this.#failures = Math.min(this.#failures + 1, 16);
   }

@@ -23,7 +23,10 @@ test('never is never, but for what has to be tried again', () => {
   assert.deepEqual([schedule.isDue, schedule.isFailing, schedule.untilDue], [false, true, 100]);
   now += 100;
   assert.deepEqual([schedule.isDue, schedule.untilDue], [true, 0]);
-  for (let times = 0; times < 20; times++) schedule.fail();
+  for (let times = 0; times < 20; times++) {
+    now += schedule.untilDue;
+    schedule.fail();
+  }
   now += 59_999;
   assert.equal(schedule.isDue, false);
   now += 1;
@@ -31,6 +34,21 @@ test('never is never, but for what has to be tried again', () => {
   schedule.begin();
   schedule.end();
   assert.deepEqual([schedule.isDue, schedule.isFailing], [false, false]);
+});
+
+test('rounds that fail because events asked for them put the next attempt off no further', () => {
+  let now = 0;
+  const schedule = new Schedule(() => now, 60_000);
+  schedule.fail();
+  for (now of [1, 50, 99]) {
+    schedule.begin();
+    schedule.fail();
+  }
+  now = 100;
+  assert.equal(schedule.isDue, true);
+  schedule.begin();
+  schedule.fail();
+  assert.equal(schedule.untilDue, 200);
 });
 
 test('schedules that share a thread share the time as well', () => {
