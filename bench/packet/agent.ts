@@ -14,9 +14,11 @@ import type { Device } from './ruleset.js';
 const POLICY = 'measured';
 
 /** The same guards and rules as what is written by hand; tables that nobody owns take the elements of devices that are not there. */
-const CONFIGURATION = `owner: false
+function configuration(policies: number): string {
+  const others = Array.from({ length: policies - 1 }, (_, at) => `  other-${at}: { default: accept }\n`);
+  return `owner: false
 policies:
-  ${POLICY}:
+${others.join('')}  ${POLICY}:
     guards: [ethertype, mac, fragment]
     ingress: |
       ip saddr 192.168.2.1 accept
@@ -31,6 +33,7 @@ policies:
     default: accept
 bindings: [{ device: "*", policy: ${POLICY} }]
 `;
+}
 
 /** Far from any index that a link is given here. */
 const FIRST_FOREIGN_INDEX = 1_000_000;
@@ -40,10 +43,10 @@ export async function startAgent(
   lab: Lab,
   { name }: Device,
   folder: string,
-  devices: number,
+  { devices, policies }: { devices: number; policies: number },
 ): Promise<() => Promise<void>> {
   const file = join(folder, `${name}.yaml`);
-  writeFileSync(file, CONFIGURATION);
+  writeFileSync(file, configuration(policies));
   const agent = await Agent.start(loadConfiguration(file), { namespace: lab.host.namespace });
   const netfilter = linuxKernel().openSocket({ protocol: NETLINK_NETFILTER, namespace: lab.host.namespace });
   try {

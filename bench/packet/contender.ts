@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Lab } from '#src/demo/lab.js';
+import { MOST_LANES } from '#src/policy/lane.js';
 import { startAgent } from './agent.js';
 import type { Device } from './ruleset.js';
 import { handWritten, type SharedOptions, shared } from './ruleset.js';
@@ -49,74 +50,52 @@ function structure(name: string, title: string, options: SharedOptions): Contend
   return fromText(name, title, (table, device) => shared(table, device, options));
 }
 
-/** The agent itself, with so many devices admitted. */
-function tapwall(name: string, title: string, devices: number): Contender {
-  return { name, title, install: (lab, device, folder) => startAgent(lab, device, folder, devices) };
+/** The agent itself, with so many devices admitted, and so many policies of which they have the last. */
+function tapwall(name: string, title: string, counts: { devices: number; policies: number }): Contender {
+  return { name, title, install: (lab, device, folder) => startAgent(lab, device, folder, counts) };
 }
+
+/** Those of a user who has just one, and of one who has so many that frames find them by marks. */
+const MARKED_POLICIES = MOST_LANES + 1;
 
 /** How much it costs to be filtered by tapwall. */
 export const OVERHEAD: readonly Contender[] = [
   { name: 'none', title: 'no filter', install: async () => undefined },
-  fromText('by-hand', 'nft chain, written by hand', handWritten),
+  fromText('by-hand', 'nft chain, written by hand, with the same rules', handWritten),
   fromText('by-hand-counted', 'the same, with a counter in each rule', (table, device) =>
-    handWritten(table, device, true),
+    handWritten(table, device, 'counted'),
   ),
-  tapwall('tapwall', 'tapwall, 1 device', 1),
-  tapwall('tapwall-many', `tapwall, ${MANY_DEVICES} devices`, MANY_DEVICES),
+  fromText('by-hand-simple', 'the same, with a simpler guard against fragments', (table, device) =>
+    handWritten(table, device, 'simple'),
+  ),
+  tapwall('tapwall', 'tapwall, 1 device', { devices: 1, policies: 1 }),
+  tapwall('tapwall-many', `tapwall, ${MANY_DEVICES} devices`, { devices: MANY_DEVICES, policies: 1 }),
+  tapwall('tapwall-marked', `tapwall, 1 device, ${MARKED_POLICIES} policies`, {
+    devices: 1,
+    policies: MARKED_POLICIES,
+  }),
 ];
 
 /** How much it costs to find the policy, among so many. */
 export const LOOKUPS: readonly Contender[] = POLICY_COUNTS.flatMap((policies) => [
-  structure(`mark-${policies}`, `mark map and verdict map, ${policies}`, {
-    lookup: 'mark',
-    policies,
-    devices: 1,
-  }),
-  structure(`members-${policies}`, `set and goto per policy, ${policies}`, {
-    lookup: 'members',
-    policies,
-    devices: 1,
-  }),
+  structure(`mark-${policies}`, `mark map and verdict map, ${policies}`, { lookup: 'mark', policies }),
+  structure(`lane-${policies}`, `set and goto per policy, ${policies}`, { lookup: 'lane', policies }),
 ]);
 
-const ONE = { lookup: 'mark', policies: 1, devices: 1 } as const;
+const ONE = { lookup: 'lane', policies: 1 } as const;
 
 /** tapwall with parts of it done otherwise, or not at all: where its time goes. */
 export const PARTS: readonly Contender[] = [
   structure('uncounted', 'tapwall, nothing counted', { ...ONE, counting: 'none' }),
-  structure('preset', 'tapwall, counted in elements made beforehand', { ...ONE, counting: 'preset' }),
-  structure('mapped', 'tapwall, counted in the elements of the map of devices', { ...ONE, counting: 'map' }),
-  structure('inlined', 'tapwall, guards and rules in one chain', { ...ONE, inlined: true }),
-  structure('inlined-mapped', 'tapwall, in one chain, counted in the map of devices', {
-    ...ONE,
-    inlined: true,
-    counting: 'map',
+  structure('dynamic', 'tapwall, counted in elements that frames make', { ...ONE, counting: 'dynamic' }),
+  structure('growing', 'tapwall, sets without a size', { ...ONE, growing: true }),
+  structure('mac-apart', 'tapwall, the MAC compared by a rule of its own', { ...ONE, macApart: true }),
+  structure('in-base', 'tapwall, the policy found in the base chain', { ...ONE, inBase: true }),
+  structure('marked', 'tapwall, the policy found by its mark', { ...ONE, lookup: 'mark' }),
+  structure('marked-growing-dynamic', 'tapwall, by marks, sets without a size, frames make the counters', {
+    lookup: 'mark',
+    policies: 1,
+    growing: true,
+    counting: 'dynamic',
   }),
-  structure('catch-all', 'tapwall, mark 0 from the map of devices', { ...ONE, catchAll: true }),
-  structure('catch-all-mapped', 'tapwall, mark 0 from the map of devices, counted in it', {
-    ...ONE,
-    catchAll: true,
-    counting: 'map',
-  }),
-  structure('catch-all-inlined-mapped', 'tapwall, mark 0 from the map, counted in it, in one chain', {
-    ...ONE,
-    catchAll: true,
-    inlined: true,
-    counting: 'map',
-  }),
-  structure('members-mapped', 'tapwall, a set and goto per policy, counted in the set', {
-    ...ONE,
-    lookup: 'members',
-    counting: 'map',
-  }),
-  structure(
-    'members-inlined-mapped',
-    'tapwall, a set and goto per policy, counted in the set, in one chain',
-    {
-      ...ONE,
-      lookup: 'members',
-      inlined: true,
-      counting: 'map',
-    },
-  ),
 ];

@@ -26,8 +26,21 @@ export function planOf(policy: Policy, direction: Direction): Plan {
  * Whether rules of a policy may end in `return`, which is for its default to decide. Where they do they need a chain of
  * their own to return from; where they do not, a frame is spared the way there and back.
  */
-export function mayReturn({ variables }: InlinePolicy, rules: PolicyText): boolean {
+export function mayReturn(policy: InlinePolicy, rules: PolicyText): boolean {
+  return hasWord('return', policy, rules);
+}
+
+/**
+ * Whether what comes behind a policy's guards may ask for the mark of a frame. It is 0 for rules, whether marks are
+ * what finds policies or not.
+ */
+export function mayReadMark(policy: Policy, rules: PolicyText | undefined): boolean {
+  // What a file says is not looked into.
+  return policy.kind === 'file' || (rules !== undefined && hasWord('mark', policy, rules));
+}
+
+function hasWord(word: string, { variables }: InlinePolicy, rules: PolicyText): boolean {
   return [rules.text, ...Object.values(variables)].some((text) =>
-    tokenize(text).some((token) => token.kind === 'word' && token.text === 'return'),
+    tokenize(text).some((token) => token.kind === 'word' && token.text === word),
   );
 }

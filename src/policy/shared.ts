@@ -22,7 +22,7 @@ import {
   type PolicyMembership,
 } from './membership.js';
 import { addNamedSet } from './named-set-text.js';
-import { mayReturn, type Plan, planOf, rulesOf } from './policy-plan.js';
+import { mayReadMark, mayReturn, type Plan, planOf, rulesOf } from './policy-plan.js';
 import { MappedText, type SourceMap } from './source-map.js';
 import { DEVICE_VARIABLE } from './variable.js';
 
@@ -103,7 +103,7 @@ const RULES_APART = '.rules';
 /** What the name of a chain ends in that leads to a policy which has a lane. */
 const BY_MARK = '.marked';
 
-/** The mark found the policy; it must not leave the host with the frame, nor be there for the rules. */
+/** A mark that found the policy must not leave the host with the frame; none must be there for rules that ask for it. */
 const FORGET_MARK = 'meta mark set 0';
 
 /** The chains whose final verdicts are the user's, as a pattern that finds the direction. */
@@ -308,7 +308,7 @@ class Renderer {
       this.#text.add('\t}');
     }
     const before = [
-      ...(this.#hasLanes ? [] : [FORGET_MARK]),
+      ...(this.#hasLanes && !mayReadMark(policy, own?.rules) ? [] : [FORGET_MARK]),
       ...this.#guardsInside(plan).flatMap((guard) =>
         guardRules(guard, direction, {
           drop: `${direction}.dropped.${guard}`,

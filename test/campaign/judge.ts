@@ -115,7 +115,14 @@ function factsOf(rules: Rules, guest: Guest): Map<string, string[]> {
   const index = indexHex(guest.index);
   const mac = guest.macId === undefined ? guest.mac : macOf(guest.macId);
   const guards = rules.guards[verdict.policy];
-  if (guards.includes('mac')) facts.set('mac.assigned', [`${index}${mac.replaceAll(':', '')}0000`]);
+  const assigned = [`${index}${mac.replaceAll(':', '')}0000`];
+  const hasLane = rules.policies.length <= 4;
+  if (hasLane) facts.set(`policy.${verdict.policy}.devices`, [index]);
+  for (const set of ['ingress.admitted', 'egress.admitted']) facts.set(set, [index]);
+  // No other guard of the campaign's compares MACs.
+  if (guards.includes('mac')) {
+    facts.set(hasLane ? `policy.${verdict.policy}.macs` : 'mac.assigned', assigned);
+  }
   if (guards.includes('ip')) {
     const address = addressOf(guest.macId ?? -1)
       .split('.')
@@ -217,7 +224,7 @@ export class Judge {
       const common = new Set(twin);
       wrong.push(...twin.filter((element) => !present.includes(element)).map((one) => `${set} lacks ${one}`));
       const own = present.filter((element) => !common.has(element));
-      const isCounter = /\.(admitted|dropped\..*)$/.test(set);
+      const isCounter = /\.dropped\..*$/.test(set);
       const keys = own.map((element) => /^1=[0-9a-f]{8}([0-9a-f]*)/.exec(element)?.[1] ?? element);
       for (const key of keys) {
         if (!covered.has(key.slice(0, 8))) wrong.push(`${set} has ${key} of no device`);
@@ -246,9 +253,14 @@ export class Judge {
       found.push(`${name}: ${marks.ingress.get(mark)}, ${marks.egress.get(mark)}`);
     }
     const wanted: string[] = [];
+    // Where policies have lanes, marks lead to them in a roundabout way.
+    const byMark = this.#rules.policies.length <= 4 ? '.marked' : '';
     for (const guest of covered.values()) {
       const policy = verdictOf(this.#rules, guest)?.policy;
-      if (policy) wanted.push(`${guest.name}: policy.${policy}.ingress, policy.${policy}.egress`);
+      if (policy) {
+        const [to, from] = ['ingress', 'egress'].map((way) => `policy.${policy}.${way}${byMark}`);
+        wanted.push(`${guest.name}: ${to}, ${from}`);
+      }
     }
     return differences(wanted, found);
   }

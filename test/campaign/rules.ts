@@ -50,6 +50,8 @@ function file(addresses: string, revision: number): string {
 export interface Rules {
   placement: Placement;
   owner: boolean;
+  /** Those that the configuration has. With more than four, frames find them in another way. */
+  policies: readonly PolicyName[];
   /** A port that no frame has, so that rules can differ without another verdict. */
   revision: number;
   guards: Readonly<Record<PolicyName, readonly string[]>>;
@@ -64,19 +66,21 @@ export function drawRules(chance: Chance, placement: Placement, owner: boolean):
   const own = () => chance.some(['mac', 'ethertype']);
   // Some bindings give no addresses to the others.
   const addressed = () => [...inline(), ...chance.some(['ip'])];
+  const policies = chance.oneIn(2) ? POLICY_NAMES : POLICY_NAMES.filter((name) => name !== 'ownwide');
   return {
     placement,
     owner,
+    policies,
     revision: 1_000 + chance.below(1_000),
     guards: { lan: addressed(), wide: inline(), tight: inline(), own: own(), ownwide: own() },
-    bound: Array.from({ length: MACS }, () => (chance.oneIn(5) ? undefined : chance.of(POLICY_NAMES))),
+    bound: Array.from({ length: MACS }, () => (chance.oneIn(5) ? undefined : chance.of(policies))),
     catches: chance.oneIn(4),
   };
 }
 
 /** The files of a folder in which these rules are in force. */
 export function filesOf(rules: Rules): Record<string, string> {
-  const { placement, owner, revision, guards, bound, catches } = rules;
+  const { placement, owner, policies, revision, guards, bound, catches } = rules;
   const inline = (name: PolicyName, word: string, addresses: string) => [
     `  ${name}:`,
     `    guards: [${guards[name].join(', ')}]`,
@@ -96,9 +100,9 @@ export function filesOf(rules: Rules): Record<string, string> {
     ...inline('lan', 'drop', `{ ${FORBIDDEN}, ${DISPUTED} }`),
     ...inline('wide', 'drop', FORBIDDEN),
     ...inline('tight', 'accept', ALLOWED),
-    ...(['own', 'ownwide'] as const).map(
-      (name) => `  ${name}: { file: ${name}.nft, guards: [${guards[name].join(', ')}] }`,
-    ),
+    ...policies
+      .filter((name) => POLICIES[name].file)
+      .map((name) => `  ${name}: { file: ${name}.nft, guards: [${guards[name].join(', ')}] }`),
     'bindings:',
     '  - { alias: "lent*", policy: wide }',
     '  - { device: "macvtap-w*", policy: tight }',

@@ -246,6 +246,19 @@ describe('the text of the shared table', () => {
     assert.deepEqual(source.byHand, { mark: 1, facts: [], limits: [], plain });
   });
 
+  test('takes the mark away from frames where rules may ask for it', () => {
+    const asking: Partial<InlinePolicy>[] = [
+      { ingress: rules('meta mark 7 accept\n') },
+      { ingress: rules('$what 7 accept\n'), variables: { what: 'meta mark' } },
+    ];
+    for (const settings of asking) {
+      const { text } = renderShared({ ...NOTHING, policies: [{ policy: policyWith(settings), mark: 2 }] });
+      const found = blocks('chain', text);
+      assert.equal(found.get('policy.lan-guard.ingress')?.[1], 'meta mark set 0');
+      assert.notEqual(found.get('policy.lan-guard.egress')?.[1], 'meta mark set 0');
+    }
+  });
+
   test('has nothing of egress where the kernel has no such hook', () => {
     const ingressAlone = renderShared({ ...ALL, hooks: { egress: false } });
     assert.doesNotMatch(ingressAlone.text.replace(/comment ".*"/g, ''), /egress|oif/);
@@ -262,6 +275,7 @@ describe('the text of the shared table', () => {
     const file: FilePolicy = { ...common, kind: 'file', file: '/etc/mine.nft' };
     const rendered = renderShared({ ...NOTHING, policies: [{ policy: file, mark: 2 }] });
     assert.deepEqual(blocks('chain', rendered.text).get('policy.mine.ingress')?.slice(1), [
+      'meta mark set 0',
       'meta protocol ip6 goto ingress.dropped.no-ipv6',
       'iif @ingress.admitted accept',
       'goto ingress.admit',
