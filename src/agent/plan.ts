@@ -10,6 +10,7 @@ import type {
   Unmatched,
 } from '../config/configuration.js';
 import { textOfElements } from '../config/element-text.js';
+import { isOwnAlone } from '../config/namespace.js';
 import { SourceError, TapwallError } from '../error.js';
 import { readUserFile, Unreadable } from '../files/read.js';
 import { type Judge, refuseDoubts } from '../files/trust.js';
@@ -308,8 +309,13 @@ function elementsOf({ sets }: Configuration): Map<string, HeldElements> {
   return elements;
 }
 
+/** In one network namespace; 256 KiB of buckets in each set. */
+const MOST_DEVICES = 24_576;
+/** In each namespace where an agent may serve many; 32 KiB. */
+const MOST_DEVICES_OF_SEVERAL = 3_072;
+
 function renderConfiguration(
-  { policies, sets, bindings }: Configuration,
+  { policies, sets, bindings, namespaces }: Configuration,
   marks: Marks,
   { egress }: CompileCapabilities,
 ): SharedSource {
@@ -317,6 +323,7 @@ function renderConfiguration(
     policies: [...policies.values()].map((policy) => ({ policy, mark: marks.get(policy.name) ?? 0 })),
     sets: [...sets.values()],
     prefixLengths: prefixLengths(bindings),
+    mostDevices: isOwnAlone(namespaces) ? MOST_DEVICES : MOST_DEVICES_OF_SEVERAL,
     hooks: { egress },
   });
 }

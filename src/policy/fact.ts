@@ -23,24 +23,20 @@ export interface AssignedFacts {
   addresses: readonly AssignedAddress[];
 }
 
-/**
- * How many devices one network namespace can have: the size of the sets with one element for each. With a size the
- * kernel takes its hash table that does not grow, in which a frame's lookup takes half the time (nft_hash_select_ops()
- * of net/netfilter/nft_set_hash.c). It makes a bucket for each three quarters of an element: 256 KiB, a power of two.
- */
-export const MOST_DEVICES = 24_576;
-
 interface Fact {
   /** The type of the set, as nft writes it. */
   type: string;
   what: string;
+  /** True where every device has one at most. */
+  isSingle?: true;
   family?: 4 | 6;
 }
 
 const FACTS: Record<FactKind, Fact> = {
   'mac.assigned': {
-    type: `type iface_index . ether_addr; size ${MOST_DEVICES}`,
+    type: 'type iface_index . ether_addr',
     what: 'the MAC of each VM',
+    isSingle: true,
   },
   'ip4.assigned': { type: 'type iface_index . ipv4_addr', what: 'IPv4 addresses of each VM', family: 4 },
   'ip6.assigned': {
@@ -80,11 +76,14 @@ export interface FactSet {
   comment: string;
 }
 
-/** The sets that one kind of fact needs. */
-export function factSets(kind: FactKind, lengths: PrefixLengths): FactSet[] {
-  const { type, what } = FACTS[kind];
+/**
+ * The sets that one kind of fact needs.
+ * @param mostDevices the size of sets in which each device has one element.
+ */
+export function factSets(kind: FactKind, lengths: PrefixLengths, mostDevices: number): FactSet[] {
+  const { type, what, isSingle } = FACTS[kind];
   return [
-    { name: setName(kind), type, comment: what },
+    { name: setName(kind), type: isSingle ? `${type}; size ${mostDevices}` : type, comment: what },
     ...lengthsOf(kind, lengths).map((length) => ({
       name: setName(kind, length),
       type,

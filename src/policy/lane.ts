@@ -1,4 +1,3 @@
-import { MOST_DEVICES } from './fact.js';
 import type { Direction } from './guard.js';
 import type { PlainMembership } from './membership.js';
 
@@ -17,18 +16,24 @@ export interface Lane extends PlainMembership {
   match: string;
 }
 
-/**
- * @param checksMac whether the policy has the guard `mac`: one lookup finds the policy and compares the MAC. A frame
- * with another MAC goes by the mark, which has it dropped.
- */
-export function laneOf(policy: string, direction: Direction, checksMac: boolean): Lane {
+export interface LaneOptions {
+  /**
+   * Whether the policy has the guard `mac`: one lookup finds the policy and compares the MAC. A frame with another MAC
+   * goes by the mark, which has it dropped.
+   */
+  checksMac: boolean;
+  /** The size of the set. */
+  mostDevices: number;
+}
+
+export function laneOf(policy: string, direction: Direction, { checksMac, mostDevices }: LaneOptions): Lane {
   const index = direction === 'ingress' ? 'iif' : 'oif';
   if (direction === 'egress' && checksMac) {
     const set = `policy.${policy}.macs`;
     return {
       set,
       withMac: true,
-      type: `type iface_index . ether_addr; size ${MOST_DEVICES}`,
+      type: `type iface_index . ether_addr; size ${mostDevices}`,
       comment: `the devices of policy ${policy}, and the MAC of each VM`,
       match: `${index} . ether saddr @${set}`,
     };
@@ -36,7 +41,7 @@ export function laneOf(policy: string, direction: Direction, checksMac: boolean)
   const set = `policy.${policy}.devices`;
   return {
     set,
-    type: `type iface_index; size ${MOST_DEVICES}`,
+    type: `type iface_index; size ${mostDevices}`,
     comment: `the devices of policy ${policy}`,
     match: `${index} @${set}`,
   };

@@ -9,7 +9,7 @@ import type {
 import { SourceError } from '../error.js';
 import { HELD_SET } from '../program/held.js';
 import { checkChainText } from './chain-text.js';
-import { type FactKind, factSets, MOST_DEVICES, type PrefixLengths } from './fact.js';
+import { type FactKind, factSets, type PrefixLengths } from './fact.js';
 import { type Direction, guardChains, guardFacts, guardRules } from './guard.js';
 import { GUARD_NAMES } from './guard-name.js';
 import { type Lane, laneOf, MOST_LANES } from './lane.js';
@@ -38,6 +38,13 @@ export interface SharedInput {
   sets: readonly NamedSet[];
   /** All that any binding uses. */
   prefixLengths: PrefixLengths;
+  /**
+   * How many devices a network namespace can have: the size of the sets with one element for each. With a size the
+   * kernel takes its hash table that does not grow, in which a frame's lookup takes half the time
+   * (nft_hash_select_ops() of net/netfilter/nft_set_hash.c), and makes a bucket of eight bytes for each three quarters
+   * of an element.
+   */
+  mostDevices: number;
   /** Which hooks the kernel has. Every kernel with netdev chains has ingress. */
   hooks: { egress: boolean };
 }
@@ -135,7 +142,7 @@ class Renderer {
     for (const { policy } of this.#input.policies) this.#laneSets(policy);
     this.#text.add(
       `\tmap ${DEVICE_POLICY} {`,
-      `\t\ttype iface_index : mark; size ${MOST_DEVICES}`,
+      `\t\ttype iface_index : mark; size ${this.#input.mostDevices}`,
       '\t\tcomment "the policy of each device, by its mark"',
       '\t}',
     );
@@ -189,7 +196,8 @@ class Renderer {
   }
 
   #lane(policy: Policy, direction: Direction): Lane {
-    return laneOf(policy.name, direction, planOf(policy, direction).guards.includes('mac'));
+    const checksMac = planOf(policy, direction).guards.includes('mac');
+    return laneOf(policy.name, direction, { checksMac, mostDevices: this.#input.mostDevices });
   }
 
   /** Each set once. */
@@ -213,7 +221,7 @@ class Renderer {
   #factSets(): void {
     const facts = this.#factsOf(this.#input.policies.map(({ policy }) => policy));
     for (const { name, type, comment } of facts.flatMap((kind) =>
-      factSets(kind, this.#input.prefixLengths),
+      factSets(kind, this.#input.prefixLengths, this.#input.mostDevices),
     )) {
       this.#text.add(`\tset ${name} {`, `\t\t${type}`, `\t\tcomment "${comment}"`, '\t}');
     }
@@ -253,7 +261,7 @@ class Renderer {
     }
     this.#text.add(
       `\tset ${ADMITTED_SETS[direction]} {`,
-      `\t\ttype iface_index; size ${MOST_DEVICES}; counter`,
+      `\t\ttype iface_index; size ${this.#input.mostDevices}; counter`,
       `\t\tcomment "what passed ${WORDS[direction]}, by device"`,
       '\t}',
     );

@@ -36,6 +36,7 @@ function assertCivil(text: string): void {
     policies: [...configuration.policies.values()].map((policy, at) => ({ policy, mark: at + 2 })),
     sets: [...configuration.sets.values()],
     prefixLengths: prefixLengths(configuration.bindings),
+    mostDevices: 1024,
     hooks: { egress: true },
   });
 }

@@ -194,6 +194,7 @@ function configuration(text: string): unknown {
       policies: [...read.policies.values()].map((policy, at) => ({ policy, mark: at + 2 })),
       sets: [...read.sets.values()],
       prefixLengths: prefixLengths(read.bindings),
+      mostDevices: 1024,
       hooks: { egress: true },
     });
   } catch (error) {

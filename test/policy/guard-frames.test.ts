@@ -35,6 +35,7 @@ const source = renderShared({
   policies: policies.map((policy, at) => ({ policy, mark: at + 2 })),
   sets: [],
   prefixLengths: { ip4: [28], ip6: [52] },
+  mostDevices: 1024,
   hooks: { egress: true },
 });
 

@@ -59,6 +59,7 @@ describe('a limit', () => {
           policies: [{ policy: policyWith({ default: 'accept', limits }), mark: 2 }],
           sets: [],
           prefixLengths: { ip4: [], ip6: [] },
+          mostDevices: 1024,
           hooks: { egress: true },
         });
         const guest = lab.addGuest({ name: 'macvtap0', mac: VM.mac });
@@ -98,6 +99,7 @@ describe('a limit', () => {
         ],
         sets: [],
         prefixLengths: { ip4: [], ip6: [] },
+        mostDevices: 1024,
         hooks: { egress: true },
       });
       const guest = lab.addGuest({ name: 'macvtap0', mac: VM.mac });

@@ -34,6 +34,7 @@ const source = renderShared({
   policies: [{ policy: policyWith({ guards: GUARD_NAMES, limits: rates }), mark: 0x01020304 }],
   sets: [],
   prefixLengths: { ip4: [28], ip6: [52] },
+  mostDevices: 1024,
   hooks: { egress: true },
 });
 const policy = source.policies.get('lan-guard') ?? source.byHand;

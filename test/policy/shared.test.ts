@@ -19,6 +19,7 @@ const NOTHING: SharedInput = {
   policies: [],
   sets: [],
   prefixLengths: { ip4: [], ip6: [] },
+  mostDevices: 1024,
   hooks: { egress: true },
 };
 const ADMITTED = Object.values(ADMITTED_SETS);
@@ -73,6 +74,7 @@ const ALL: SharedInput = {
     namedSet({ name: 'seen', flags: ['dynamic', 'timeout'], timeout: '10m', size: 1000 }),
   ],
   prefixLengths: { ip4: [1, 9, 24, 31], ip6: [1, 48, 52, 127] },
+  mostDevices: 1024,
   hooks: { egress: true },
 };
 
