@@ -2,7 +2,7 @@
  * Comparing everything takes the agent away from its devices: it takes no more than one part in so many of the time,
  * however many devices there are.
  */
-const SHARE = 100;
+const SHARE = 1_000;
 /**
  * The first pause after a round that failed, in milliseconds. It doubles with each that follows, up to the longest. Most
  * of what fails is over in no time (a signal, no memory at the moment), and meanwhile new devices are closed or open.

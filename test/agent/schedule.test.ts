@@ -3,14 +3,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Schedule } from '#src/agent/schedule.js';
 
-test('a round that takes long is followed by a pause that is a hundred times as long', () => {
+test('a round that takes long is followed by a pause that is a thousand times as long', () => {
   let now = 0;
   const schedule = new Schedule(() => now, 10_000);
   schedule.begin();
   now = 500;
   schedule.end();
-  for (now of [10_500, 50_499]) assert.equal(schedule.isDue, false, String(now));
-  now = 50_500;
+  for (now of [10_500, 500_499]) assert.equal(schedule.isDue, false, String(now));
+  now = 500_500;
   assert.equal(schedule.isDue, true);
 });
 
@@ -58,7 +58,7 @@ test('schedules that share a thread share the time as well', () => {
   schedule.begin();
   now = 500;
   schedule.end();
-  assert.equal(schedule.untilDue, 150_000);
+  assert.equal(schedule.untilDue, 1_500_000);
   schedule.hasten();
   assert.deepEqual([schedule.isDue, schedule.untilDue], [true, 0]);
 });
