@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Placement } from '#src/config/configuration.js';
 import { PLACEMENTS, withFiles } from '../support/agent.js';
-import { withLab } from '../support/host.js';
+import { withLabs } from '../support/host.js';
 import { type Injection, Injector } from './agent-process.js';
 import { Chance } from './chance.js';
 import {
@@ -16,6 +16,7 @@ import {
   DEVICE_DEEDS,
   DEVICE_WEIGHTS,
   foreignDeed,
+  namespaceDeed,
   spin,
 } from './deeds.js';
 import { RulesPool } from './pool.js';
@@ -31,6 +32,11 @@ const SHOWN_EVENTS = 30;
 const LONGEST_EVENT = 300;
 const MOST_MICROSECONDS = 3_000;
 const MOST_START_MS = 1_000;
+/** Where an agent serves several namespaces, one step in so many is about one that comes or goes. */
+const ONE_OF_NAMESPACES = 8;
+/** One host in so many has several. */
+const ONE_OF_SEVERAL = 4;
+const MOST_OTHERS = 2;
 /** How often a start is killed in a row. */
 const MOST_KILLED_STARTS = 2;
 
@@ -46,8 +52,8 @@ export interface CampaignOptions {
   say?: (line: string) => void;
 }
 
-type Mode = 'plain' | 'foreign' | 'killed' | 'killed while it starts' | 'stopped' | 'injected';
-const MODES: Readonly<Record<Mode, number>> = {
+type Mode = 'namespace' | 'plain' | 'foreign' | 'killed' | 'killed while it starts' | 'stopped' | 'injected';
+const MODES: Readonly<Record<Exclude<Mode, 'namespace'>, number>> = {
   plain: 50,
   foreign: 15,
   killed: 10,
@@ -88,14 +94,16 @@ class Campaign {
         placement ?? PLACEMENTS[host % PLACEMENTS.length] ?? 'names',
         !this.#chance.oneIn(2),
       );
-      const words = `host ${host}: placement ${rules.placement}, owner ${rules.owner}`;
+      const others = this.#chance.oneIn(ONE_OF_SEVERAL) ? 1 + this.#chance.below(MOST_OTHERS) : 0;
+      const words = `host ${host}: placement ${rules.placement}, owner ${rules.owner}, ${1 + others} namespaces`;
       this.#options.say?.(
         `${words}, step ${this.tally.steps}, after ${this.#seconds()} s and ${this.tally.framesSent} frames`,
       );
       this.#log.splice(0, this.#log.length, words);
-      await withLab((lab) =>
+      await withLabs(1 + others, ([lab, ...more]) =>
         withFiles({}, async (folder) => {
-          const stage = await Stage.open(lab, { chance: this.#chance, pool: this.#pool, folder, rules });
+          const parts = { chance: this.#chance, pool: this.#pool, folder, rules, others: more };
+          const stage = await Stage.open(lab, parts);
           try {
             await this.#onHost(stage);
           } finally {
@@ -112,7 +120,6 @@ class Campaign {
   }
 
   async #onHost(stage: Stage): Promise<void> {
-    const { board } = stage.traffic;
     try {
       const { steps, stepsOnOneHost = STEPS_ON_ONE_HOST, signal } = this.#options;
       for (let step = 0; step < stepsOnOneHost && this.tally.steps < steps; step++) {
@@ -124,12 +131,15 @@ class Campaign {
     } catch (error) {
       throw this.#describe(error, stage);
     }
-    this.tally.framesSent += board.sent;
-    for (const window of WINDOWS.keys()) this.tally.passed(window, board.passedIn(window));
+    for (const { traffic } of stage.all) {
+      this.tally.framesSent += traffic.board.sent;
+      for (const window of WINDOWS.keys()) this.tally.passed(window, traffic.board.passedIn(window));
+    }
   }
 
   async #step(stage: Stage): Promise<void> {
-    const mode = this.#chance.weighted(MODES);
+    const isOfNamespaces = stage.all.length > 1 && this.#chance.oneIn(ONE_OF_NAMESPACES);
+    const mode = isOfNamespaces ? 'namespace' : this.#chance.weighted(MODES);
     this.#log.push(`step ${stage.step}, ${mode}`);
     const repairs = stage.agent.count('repaired');
     await this.#do(mode, stage);
@@ -143,7 +153,11 @@ class Campaign {
   async #do(mode: Mode, stage: Stage): Promise<void> {
     const { agent } = stage;
     const chance = this.#chance;
-    if (mode === 'plain') {
+    if (mode === 'namespace') {
+      if (chance.oneIn(2)) await this.#device(stage);
+      this.#note(await namespaceDeed(stage));
+      if (chance.oneIn(2)) await this.#deviceOrForeign(stage);
+    } else if (mode === 'plain') {
       await this.#several(1 + chance.below(3), () => this.#deviceOrConfiguration(stage));
     } else if (mode === 'foreign') {
       await this.#several(1 + chance.below(2), () => this.#foreign(stage));
@@ -225,14 +239,14 @@ class Campaign {
 
   async #device(stage: Stage): Promise<void> {
     const kind = this.#chance.weighted(DEVICE_WEIGHTS);
-    const words = await DEVICE_DEEDS[kind]?.(stage);
+    const words = await DEVICE_DEEDS[kind]?.(stage.any);
     if (words !== undefined) this.tally.count(kind);
     this.#note(words);
   }
 
   async #foreign(stage: Stage): Promise<void> {
     this.tally.count('nft');
-    this.#note(await foreignDeed(stage));
+    this.#note(await foreignDeed(stage.any));
   }
 
   async #several(times: number, action: () => Promise<void>): Promise<void> {

@@ -1,4 +1,5 @@
 /** What is done to a host: by its administrator, by its VMM, by other programs. Each says in words what it did. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Placement } from '#src/config/configuration.js';
 import { runIn } from '../support/host.js';
 import { endpointOf, type Guest, isCovered, isHookedInAdvance, NAMES } from './guests.js';
@@ -214,6 +215,33 @@ export const foreignDeed: Deed = async (stage) => {
   }
   const { status } = runIn(stage.lab.host.namespace, ['nft', command]);
   return `nft '${command}'${status === 0 ? '' : ' (refused)'}`;
+};
+
+/** One of several namespaces goes, with all that is in it, or comes again. */
+export const namespaceDeed: Deed = async (own) => {
+  const { agent, all, chance } = own;
+  const [, ...others] = all;
+  const stage = chance.of(others);
+  const index = all.indexOf(stage);
+  if (!stage.isServed) {
+    const before = agent.count('namespace-ready');
+    stage.comeBack();
+    if (!chance.oneIn(3)) {
+      // What is as it was left is in line before the agent has been there.
+      await agent.until('namespace-ready', before);
+      return `namespace ${index} comes`;
+    }
+    // It is looked for once a second.
+    await sleep(chance.below(1_100));
+    await agent.kill();
+    own.startAgent();
+    await agent.ready();
+    return `namespace ${index} comes, and the agent is killed`;
+  }
+  const before = agent.count('namespace-gone');
+  stage.goAway();
+  await agent.until('namespace-gone', before);
+  return `namespace ${index} goes`;
 };
 
 /** Other rules in the files; whoever calls has them read. */

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Lab } from '#src/demo/lab.js';
 import { TapwallError } from '#src/error.js';
+import { NamedNamespaces } from '../support/named-namespaces.js';
 import { AgentProcess } from './agent-process.js';
 import type { Chance } from './chance.js';
 import { endpointOf, type Guest, Guests, isCovered, isHookedInAdvance } from './guests.js';
@@ -26,58 +27,121 @@ export interface StageParts {
   folder: string;
   /** At first. */
   rules: Rules;
+  /** Other namespaces that the same agent serves. */
+  others: readonly Lab[];
 }
 
-/** A host with guests, frames that are sent without a pause, an agent, and what all of it should come to. */
+/** What the namespaces that one agent serves have in common. */
+interface Common {
+  readonly agent: AgentProcess;
+  readonly names: NamedNamespaces;
+  readonly stages: Stage[];
+  rules: Rules;
+  judge: Judge;
+  /** Whether the agent has given its tables up. */
+  isReleased: boolean;
+  step: number;
+}
+
+/**
+ * A host, or one of several namespaces of it: guests, frames that are sent without a pause, the agent, which is that of
+ * all of them, and what all of it should come to.
+ */
 export class Stage {
   readonly lab: Lab;
   readonly chance: Chance;
   readonly pool: RulesPool;
   readonly guests: Guests;
   readonly traffic: Traffic;
-  readonly agent: AgentProcess;
-  rules: Rules;
-  #judge: Judge;
+  readonly #common: Common;
+  /** What its name in the agent's folder of namespaces is; undefined for the agent's own. */
+  readonly #entry: string | undefined;
   /** Whether somebody has changed the tables since all was last as it should be. */
   isChanged = false;
-  /** Whether the agent has given its tables up. */
-  isReleased = false;
-  step = 0;
+  /** Whether the agent is to serve it. */
+  isServed = true;
 
-  private constructor(lab: Lab, parts: StageParts, judge: Judge) {
+  private constructor(lab: Lab, { chance, pool }: StageParts, common: Common) {
     this.lab = lab;
-    this.chance = parts.chance;
-    this.pool = parts.pool;
-    this.rules = parts.rules;
-    this.#judge = judge;
+    this.chance = chance;
+    this.pool = pool;
+    this.#common = common;
+    const { stages, names } = common;
+    this.#entry = stages.length === 0 ? undefined : `n${stages.length}`;
+    if (this.#entry !== undefined) names.add(this.#entry, lab.host.namespace);
+    stages.push(this);
     this.guests = new Guests(lab);
     this.traffic = new Traffic(lab.world());
-    this.agent = new AgentProcess(lab, parts.folder);
   }
 
   /** An agent on a host without a guest. */
   static async open(lab: Lab, parts: StageParts): Promise<Stage> {
-    const stage = new Stage(lab, parts, await Judge.of(parts.rules));
-    stage.agent.write(filesOf(parts.rules));
+    const { rules, folder, others } = parts;
+    const judge = await Judge.of(rules);
+    const agent = new AgentProcess(lab, folder);
+    const names = new NamedNamespaces();
+    const common: Common = { agent, names, stages: [], rules, judge, isReleased: false, step: 0 };
+    const stage = new Stage(lab, parts, common);
+    for (const other of others) new Stage(other, parts, common);
+    stage.agent.write(stage.files());
     stage.agent.spawn();
     await stage.agent.ready();
     return stage;
   }
 
   async close(): Promise<void> {
-    await this.traffic.close();
+    const { stages, names } = this.#common;
+    for (const { traffic } of stages) await traffic.close();
     await this.agent.kill();
-    this.guests.close();
+    for (const { guests } of stages) guests.close();
+    names.close();
+  }
+
+  get agent(): AgentProcess {
+    return this.#common.agent;
+  }
+
+  get rules(): Rules {
+    return this.#common.rules;
+  }
+
+  get isReleased(): boolean {
+    return this.#common.isReleased;
+  }
+
+  set isReleased(isReleased: boolean) {
+    this.#common.isReleased = isReleased;
+  }
+
+  get step(): number {
+    return this.#common.step;
+  }
+
+  set step(step: number) {
+    this.#common.step = step;
+  }
+
+  /** All namespaces of the agent's, whether it serves them or not. */
+  get all(): readonly Stage[] {
+    return this.#common.stages;
+  }
+
+  /** One that the agent serves; its own is always. */
+  get any(): Stage {
+    return this.chance.of(this.all.filter(({ isServed }) => isServed));
   }
 
   /** What the rules in force were read from. */
   files(): Record<string, string> {
-    return filesOf(this.rules);
+    const { stages, names, rules } = this.#common;
+    const files = filesOf(rules);
+    if (stages.length === 1) return files;
+    return { ...files, 'tapwall.yaml': `namespaces: [self, "${names.glob}"]\n${files['tapwall.yaml']}` };
   }
 
   /** Whether nobody but the agent can change the tables now. */
   get isOwned(): boolean {
-    return this.rules.owner && !this.isReleased && this.agent.isRunning;
+    return this.rules.owner && !this.isReleased && this.agent.isRunning && this.isServed;
   }
 
   /** From now on frames may pass a guest that otherwise must not, until all is as it should be again. */
@@ -122,16 +186,40 @@ export class Stage {
   /** Puts other rules into the files; the agent does not know of them yet. */
   async useRules(rules: Rules): Promise<void> {
     const judge = await Judge.of(rules);
-    for (const guest of this.guests.all) this.traffic.board.setWindow(guest.slot, 'others', 1);
-    await this.traffic.arrived();
-    this.rules = rules;
-    this.#judge = judge;
-    for (const guest of this.guests.all) this.note(guest);
-    this.agent.write(filesOf(rules));
+    for (const { guests, traffic } of this.all) {
+      for (const guest of guests.all) traffic.board.setWindow(guest.slot, 'others', 1);
+      await traffic.arrived();
+    }
+    this.#common.rules = rules;
+    this.#common.judge = judge;
+    for (const stage of this.all) for (const guest of stage.guests.all) stage.note(guest);
+    this.agent.write(this.files());
+  }
+
+  /** The agent is to serve it no more; what filters there stays. */
+  goAway(): void {
+    if (this.#entry === undefined) throw new Error("the agent's own namespace is always there");
+    this.#common.names.remove(this.#entry);
+    this.isServed = false;
+  }
+
+  /** It's there again, under the same name. */
+  comeBack(): void {
+    if (this.#entry === undefined) throw new Error("the agent's own namespace is always there");
+    this.#recognise();
+    this.#common.names.add(this.#entry, this.lab.host.namespace);
+    this.isServed = true;
   }
 
   /** Starts the agent again, from nothing but what the kernel holds. */
   startAgent(): void {
+    for (const stage of this.all) if (stage.isServed) stage.#recognise();
+    this.isReleased = false;
+    this.agent.spawn();
+  }
+
+  /** The agent is to see all of it for the first time. */
+  #recognise(): void {
     const known = knownIn(this.lab.host.namespace);
     for (const guest of this.guests.all) {
       // What MAC it was first seen with is written where it is admitted and in its own tables, and nowhere else.
@@ -139,8 +227,6 @@ export class Stage {
       guest.macId = macIdOf(guest);
       this.traffic.serve(endpointOf(guest));
     }
-    this.isReleased = false;
-    this.agent.spawn();
   }
 
   /**
@@ -153,8 +239,9 @@ export class Stage {
     let wrong: string[] = [];
     for (;;) {
       if (!this.agent.isRunning) throw new Finding('the agent has ended');
-      wrong = this.#judged();
-      if (wrong.length === 0) wrong = await this.#checkFrames();
+      const served = this.all.filter(({ isServed }) => isServed);
+      wrong = served.flatMap((stage) => stage.#judged());
+      for (const stage of served) if (wrong.length === 0) wrong = await stage.#checkFrames();
       if (wrong.length === 0) break;
       if (performance.now() - start > BOUND_MS) {
         throw new Finding(`it is not as it should be after ${BOUND_MS} ms:\n  ${wrong.join('\n  ')}`);
@@ -162,15 +249,17 @@ export class Stage {
       await sleep(POLL_MS);
     }
     const took = performance.now() - start;
-    this.#closeWindows();
-    await this.traffic.arrived();
+    for (const stage of this.all) {
+      if (stage.isServed) stage.#closeWindows();
+      await stage.traffic.arrived();
+    }
     this.checkLeaks();
     return took;
   }
 
   #judged(): string[] {
     try {
-      return this.#judge.check(this.lab.host.namespace, this.guests.all);
+      return this.#common.judge.check(this.lab.host.namespace, this.guests.all);
     } catch (error) {
       // What was listed a moment ago may be gone.
       if (error instanceof TapwallError) return [error.message];
@@ -180,6 +269,10 @@ export class Stage {
 
   /** @throws Finding for a frame that passed and had no window to. */
   checkLeaks(): void {
+    for (const stage of this.all) stage.#checkOwnLeaks();
+  }
+
+  #checkOwnLeaks(): void {
     const leaks = this.traffic.leaks();
     if (leaks.length === 0) return;
     const words = leaks.slice(0, 10).map(({ slot, class: kind, way, epoch }) => {

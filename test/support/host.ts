@@ -21,6 +21,16 @@ export async function withLab<T>(action: (lab: Lab) => T | Promise<T>): Promise<
   }
 }
 
+/** Runs an action on so many hosts, at least one. */
+export async function withLabs<T>(
+  count: number,
+  action: (labs: [Lab, ...Lab[]]) => T | Promise<T>,
+): Promise<T> {
+  return await withLab((lab) =>
+    count > 1 ? withLabs(count - 1, (others) => action([lab, ...others])) : action([lab]),
+  );
+}
+
 export interface ToolResult {
   status: number | null;
   stdout: string;
