@@ -13,6 +13,7 @@ export {
   type AgentOptions,
 } from './agent/agent.js';
 export type { CensusLine } from './agent/census.js';
+export type { Count } from './agent/counters.js';
 export type { DeviceState } from './agent/device.js';
 export type { AgentEvent, DetachReason, EventDevice, EventError, Happening } from './agent/event.js';
 export type { EventStreamOptions, MissedEvents, StreamedEvent } from './agent/event-stream.js';
@@ -35,7 +36,6 @@ export type {
   ToldDevice,
 } from './agent/request.js';
 export {
-  type Count,
   type DeviceStatus,
   type DirectionCounts,
   readStatus,

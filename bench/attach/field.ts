@@ -15,6 +15,7 @@ import {
 import { dumpRequest, nftablesRequest } from '#src/nftables/message.js';
 import { parseRuleset } from '#src/nftables/ruleset.js';
 import { attachBatch, attachLength } from '#src/program/attach.js';
+import { passedDirection } from '#src/program/passed.js';
 import type { Program } from '#src/program/program.js';
 import type { DeviceFacts } from '#src/program/slot.js';
 import { numberedDevice } from '../crowd.js';
@@ -68,14 +69,17 @@ export class Field {
     );
   }
 
-  /** What a table filters, as text: equal texts filter alike, whatever the tables are called. */
+  /**
+   * What a table filters, as text: equal texts filter alike, whatever the tables are called. What tapwall's has besides, to count
+   * what passes, is left out: the others needn't have it.
+   */
   readTable(name: string): string {
     const messages = [NFT_MSG_GETCHAIN, NFT_MSG_GETRULE].flatMap((operation) =>
       this.#netfilter.dump(dumpRequest(operation), 'the dump of chains and rules'),
     );
     const { chains, rules } = parseRuleset(messages);
     const lines = chains
-      .filter(({ table }) => table === name)
+      .filter((chain) => chain.table === name && passedDirection(chain.name ?? '') === undefined)
       .map((chain) => {
         const inside = rules.filter((rule) => rule.table === name && rule.chain === chain.name);
         const { hook, policy, type } = chain;

@@ -1,5 +1,5 @@
 import type { NetlinkSocket } from '../kernel/socket.js';
-import { eachAttribute } from '../netlink/attribute.js';
+import { eachAttribute, parseAttributes, readBe64 } from '../netlink/attribute.js';
 import { HOST_LITTLE_ENDIAN, viewOf } from '../netlink/bytes.js';
 import type { Message } from '../netlink/message.js';
 import {
@@ -16,6 +16,22 @@ import { dumpSet } from './shared-state.js';
 /** enum nft_counter_attributes. */
 const NFTA_COUNTER_BYTES = 1;
 const NFTA_COUNTER_PACKETS = 2;
+
+/** Frames and their bytes. */
+export interface Count {
+  packets: number;
+  bytes: number;
+}
+
+/** What a counter has counted, from its attributes. @throws TapwallError MALFORMED_MESSAGE */
+export function readCounter(attributes: Uint8Array): Count {
+  const count = { packets: 0, bytes: 0 };
+  for (const attribute of parseAttributes(attributes)) {
+    if (attribute.type === NFTA_COUNTER_BYTES) count.bytes = Number(readBe64(attribute));
+    if (attribute.type === NFTA_COUNTER_PACKETS) count.packets = Number(readBe64(attribute));
+  }
+  return count;
+}
 
 /** What one set has counted for one device. */
 export type VisitCount = (index: number, packets: number, bytes: number) => void;

@@ -16,7 +16,7 @@ import {
 import { readAssignedMac } from '../program/assigned-mac.js';
 import { attachSegment, detachSegment } from '../program/attach.js';
 import { SHARED_TABLE } from '../program/blueprint.js';
-import { type Member, memberSegment } from '../program/member.js';
+import { indexSegment, type Member, memberSegment } from '../program/member.js';
 import { deviceTableName } from '../program/name.js';
 import type { Program } from '../program/program.js';
 import { encodeDeviceRecord, readToldFacts } from '../program/told-facts.js';
@@ -122,6 +122,9 @@ export class Hand {
       const { leave, join } = compareMembers(members, byHandMembers(shared, link.index));
       if (leave.length > 0) segments.push(memberSegment('leave', leave));
       if (join.length > 0) segments.push(memberSegment('join', join));
+      // Its own tables begin to count what passes them with 0; so must what the door lets through to them.
+      const counting = Object.values(ADMITTED_SETS).filter((set) => shared.inventory.sets.has(set));
+      for (const kind of ['leave', 'join'] as const) segments.push(indexSegment(kind, counting, link.index));
     }
     const start = process.hrtime.bigint();
     const messages = this.#commit(segments);

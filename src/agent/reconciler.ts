@@ -18,6 +18,7 @@ import { KnownElements } from './known-elements.js';
 import { OwnTables } from './own-tables.js';
 import { planClaim } from './ownership.js';
 import type { Reference } from './reference.js';
+import { countsAdmitted } from './shared-state.js';
 import type { ForeignChange } from './watch.js';
 
 /** A ruleset that changes under so many attempts in a row is left for later. */
@@ -120,9 +121,11 @@ export class Reconciler {
     if (readGeneration(netfilter) !== generation) return false;
     this.#warnOfUnowned(claim.unowned);
     const { gone, stale, fresh } = this.#takeOver(macvtaps, state, attachments);
+    // What the door lets through to a device's own tables and what passes those is counted from one moment on.
+    const countsAnew = !state.stands || state.change.emptied.some(countsAdmitted);
     for (const device of this.#keeper.devices.values()) {
       const touched = device.tables.some((table) => foreign?.tables.has(table));
-      if (touched || (deep && !own.match(device, plan))) device.digest = undefined;
+      if (touched || countsAnew || (deep && !own.match(device, plan))) device.digest = undefined;
     }
     committer.begin(claim.segment ? [claim.segment] : [], generation);
     try {

@@ -61,6 +61,11 @@ export function isCounter(set: string): boolean {
   return COUNTERS.test(set);
 }
 
+/** Whether a set counts what the door lets through, to a device's own tables where it has such. */
+export function countsAdmitted(set: string): boolean {
+  return isCounter(set) && set.endsWith('.admitted');
+}
+
 /** Whether devices are members of a set. Names of the user's sets have no dot. */
 export function hasMembers(set: string): boolean {
   return set.includes('.') && !FILLED_BY_PACKETS.test(set) && !isPolicyMap(set) && set !== HELD_SET;

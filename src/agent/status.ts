@@ -3,7 +3,6 @@ import type { Kernel, NamespaceHandle } from '../kernel/kernel.js';
 import type { NetlinkSocket } from '../kernel/socket.js';
 import type { Link } from '../links/link.js';
 import { listLinks } from '../links/query.js';
-import { parseAttributes, readBe64 } from '../netlink/attribute.js';
 import { HOST_LITTLE_ENDIAN, viewOf } from '../netlink/bytes.js';
 import { NETLINK_NETFILTER, NETLINK_ROUTE } from '../netlink/constants.js';
 import { NF_NETDEV_EGRESS, NF_NETDEV_INGRESS } from '../nftables/constants.js';
@@ -14,20 +13,16 @@ import type { Member } from '../program/member.js';
 import type { Origin } from '../program/slot.js';
 import { readToldFacts } from '../program/told-facts.js';
 import { type Attachment, listAttachments } from './attachment.js';
+import { type Count, readCounter } from './counters.js';
 import { isClosing } from './device.js';
+import { type Passed, readPassed, whatBecame } from './passed.js';
 import { readMarks, readShared, type SharedState } from './shared-state.js';
 import { UNMATCHED_ACCEPT } from './target.js';
-
-/** Frames and their bytes. */
-export interface Count {
-  packets: number;
-  bytes: number;
-}
 
 /** What a device sent or received, as the kernel counted it. */
 export interface DirectionCounts {
   admitted: Count;
-  /** By reason: a guard's name, `policy` for the user's rules, `unmatched`, `limit.…`. */
+  /** By reason: a guard's name, `policy` for the user's rules, `file` for those of an nft file, `unmatched`, `limit.…`. */
   dropped: Record<string, Count>;
 }
 
@@ -66,22 +61,21 @@ export interface Status {
   devices: DeviceStatus[];
 }
 
-/** enum nft_counter_attributes, linux/netfilter/nf_tables.h. */
-const NFTA_COUNTER_BYTES = 1;
-const NFTA_COUNTER_PACKETS = 2;
-
 /** What a counter's element has counted. */
 export function countOf({ expression }: Pick<Member, 'expression'>): Count {
-  const count = { packets: 0, bytes: 0 };
-  if (expression?.name !== 'counter' || !expression.data) return count;
-  for (const attribute of parseAttributes(expression.data)) {
-    if (attribute.type === NFTA_COUNTER_BYTES) count.bytes = Number(readBe64(attribute));
-    if (attribute.type === NFTA_COUNTER_PACKETS) count.packets = Number(readBe64(attribute));
-  }
-  return count;
+  if (expression?.name !== 'counter' || !expression.data) return { packets: 0, bytes: 0 };
+  return readCounter(expression.data);
 }
 
-function countsOf(members: readonly Member[], word: 'ingress' | 'egress'): DirectionCounts {
+/** The last part of the reason of what a file's own chains have dropped, which no set of the door's counts. */
+const OF_FILE = 'file';
+
+/** @param passed what the device's own tables have let through; undefined where none filter it. */
+function countsOf(
+  members: readonly Member[],
+  word: 'ingress' | 'egress',
+  passed: Count | undefined,
+): DirectionCounts {
   const counts: DirectionCounts = { admitted: { packets: 0, bytes: 0 }, dropped: {} };
   const [admitted, dropped] = [`${word}.admitted`, `${word}.dropped.`];
   for (const member of members) {
@@ -89,6 +83,10 @@ function countsOf(members: readonly Member[], word: 'ingress' | 'egress'): Direc
     else if (member.set.startsWith(dropped))
       counts.dropped[member.set.slice(dropped.length)] = countOf(member);
   }
+  if (!passed) return counts;
+  const became = whatBecame(counts.admitted, passed);
+  counts.admitted = became.admitted;
+  if (became.dropped.packets > 0) counts.dropped[OF_FILE] = became.dropped;
   return counts;
 }
 
@@ -138,17 +136,26 @@ export function readStatus(route: NetlinkSocket, netfilter: NetlinkSocket): Stat
   const policies = new Map([...readMarks(netfilter)].map(([policy, mark]) => [mark, policy]));
   const links = listLinks(route).filter(({ kind }) => kind === 'macvtap');
   const hooks = { any: hookedNames(shared, false), inAdvance: hookedNames(shared, true) };
+  const passed: Passed = attachments.size > 0 ? readPassed(netfilter) : new Map();
   const devices = links.map((link) => {
     const attachment = attachments.get(link.index);
     attachments.delete(link.index);
-    return deviceStatus(link, attachment, shared, policies, hooks);
+    // Under another name its own tables hook it no more, or not yet.
+    const own = attachment?.record.device === link.name ? passed.get(link.index) : undefined;
+    return deviceStatus(link, { attachment, passed: own ?? {} }, shared, policies, hooks);
   });
   const present = new Set(links.map(({ index }) => index));
   const stale = new Set([...attachments.keys(), ...(shared?.members.keys() ?? [])]);
   for (const index of present) stale.delete(index);
   return {
     placement: shared && placementOf(shared.inventory),
-    devices: [...devices, ...[...stale].map((index) => staleStatus(index, attachments.get(index), shared))],
+    devices: [
+      ...devices,
+      ...[...stale].map((index) => {
+        const own = { attachment: attachments.get(index), passed: passed.get(index) ?? {} };
+        return staleStatus(index, own, shared);
+      }),
+    ],
   };
 }
 
@@ -162,9 +169,15 @@ function hookedNames(shared: SharedState | undefined, inAdvance: boolean): (link
   return (link) => hooks.length > 0 && hooks.every((isHooked) => isHooked(link));
 }
 
+/** What a device has for itself, and what that has let through. */
+interface OwnState {
+  attachment: Attachment | undefined;
+  passed: Partial<Record<'ingress' | 'egress', Count>>;
+}
+
 function deviceStatus(
   link: Link,
-  attachment: Attachment | undefined,
+  { attachment, passed }: OwnState,
   shared: SharedState | undefined,
   policies: ReadonlyMap<number, string>,
   hooks: { any: (link: Link) => boolean; inAdvance: (link: Link) => boolean },
@@ -178,8 +191,8 @@ function deviceStatus(
   const counts = {
     ...(told?.guest !== undefined && { guest: told.guest }),
     ...(told?.uuid !== undefined && { uuid: told.uuid }),
-    ingress: countsOf(counted, 'ingress'),
-    egress: countsOf(counted, 'egress'),
+    ingress: countsOf(counted, 'ingress', passed.ingress),
+    egress: countsOf(counted, 'egress', passed.egress),
   };
   const isClosed = element !== undefined && isClosing(element);
   if (isClosed && told?.quarantined && hooked) {
@@ -228,11 +241,14 @@ function deviceStatus(
 
 function staleStatus(
   index: number,
-  attachment: Attachment | undefined,
+  { attachment, passed }: OwnState,
   shared: SharedState | undefined,
 ): DeviceStatus {
   const counted = shared?.counted.get(index) ?? [];
-  const counts = { ingress: countsOf(counted, 'ingress'), egress: countsOf(counted, 'egress') };
+  const counts = {
+    ingress: countsOf(counted, 'ingress', passed.ingress),
+    egress: countsOf(counted, 'egress', passed.egress),
+  };
   if (!attachment) {
     const device = `interface ${index}`;
     return { device, index, state: 'stale', inAdvance: false, mac: undefined, tables: [], ...counts };

@@ -8,6 +8,7 @@ import type { Device } from './device.js';
 import { type HookMove, type HookOptions, isFirst, planHooks } from './hook-plan.js';
 import type { Plan } from './plan.js';
 import type { Roster } from './roster.js';
+import { countsAdmitted } from './shared-state.js';
 import { admissionSegments, hasProgram, type Target, tablesFor } from './target.js';
 
 /** What brings one device in line: pieces of transactions, and what is so when they are in force. */
@@ -60,8 +61,12 @@ export function planStep(plan: Plan, device: Device, target: Target, options: St
   const { leave, join } = admissionSegments(device.admission, target.admission);
   if (leave) segments.push(leave);
   if (join) segments.push(join);
-  if (options.forgets) segments.push(...counterSegments(plan, device.link.index));
   const program = tablesSegment(device, target, options.links, plan.ownership);
+  if (options.forgets) segments.push(...counterSegments(plan, device.link.index));
+  else if (program && device.admission.admits && target.admission.admits) {
+    // Own tables begin to count what passes them with 0; so must what the door lets through to them.
+    segments.push(...recountSegments(plan, device.link.index));
+  }
   if (program) segments.push(program);
   const moves = planHooks(plan, device, target.hook, { gone, meanwhile, roster, isTaken });
   if (moves.length === 0) return new PlannedStep(device, target, segments, join, [], []);
@@ -123,6 +128,26 @@ class PlannedStep implements Step {
   }
 }
 
+const admitted = new WeakMap<readonly string[], readonly string[]>();
+
+/** The sets that count what the door lets through. One list for a plan, since its messages are kept by it. */
+function admittedOf({ counters }: Plan): readonly string[] {
+  let sets = admitted.get(counters);
+  if (!sets) {
+    sets = counters.filter(countsAdmitted);
+    admitted.set(counters, sets);
+  }
+  return sets;
+}
+
+/** Has what the door lets through to a device counted anew. */
+function recountSegments(plan: Plan, index: number): Segment[] {
+  const sets = admittedOf(plan);
+  if (sets.length === 0) return [];
+  const kinds = plan.destroys ? (['destroy', 'join'] as const) : (['join', 'leave', 'join'] as const);
+  return kinds.map((kind) => indexSegment(kind, sets, index));
+}
+
 /** Removes the counters that packets may have made for a device. */
 function counterSegments({ filledByPackets, destroys }: Plan, index: number): Segment[] {
   if (filledByPackets.length === 0) return [];
@@ -139,11 +164,14 @@ function tablesSegment(
 ): Segment | undefined {
   if (keepsTables) return undefined;
   if (!program) return device.tables.length > 0 ? detachSegment(device.tables) : undefined;
-  if (hasProgram(device, program)) return undefined;
+  // Behind a door that was closed they have gone on counting, and the door begins with 0 when it is opened.
+  if (hasProgram(device, program) && device.admission.admits) return undefined;
   const { link, assignedMac, tables } = device;
+  // Of what was decided before, nobody knows whether it left something under a name that was meant for it.
+  const isFirst = device.state === 'new' && tables.length === 0;
   const { index, name } = link;
   const facts = { index, name, mac: assignedMac, origin: 'agent' as const, links, ownership };
-  return attachSegment(program, facts, tables);
+  return attachSegment(program, facts, tables, isFirst);
 }
 
 function applyTables(device: Device, { program }: Target): void {

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
-import type { Count, DeviceStatus, DirectionCounts } from '../agent/status.js';
+import type { Count } from '../agent/counters.js';
+import type { DeviceStatus, DirectionCounts } from '../agent/status.js';
 import { TapwallError } from '../error.js';
 import { type AskOptions, addAskOptions } from './ask.js';
 import { listThrough, namespaceCell, namespaceHead } from './list.js';
@@ -13,7 +14,7 @@ export function countersCommand(exit: (status: number) => void): Command {
       'after',
       `
 Reasons: a guard's name; policy (the policy's own rules, or its default); unmatched (nothing admits the
-device); limit.broadcast, limit.packets, limit.bytes. What an nft file's own tables drop is not among them.
+device); limit.broadcast, limit.packets, limit.bytes; file (the chains of an nft file).
 Bytes from the VM include the Ethernet header, those to the VM begin behind it.
 
 Examples:

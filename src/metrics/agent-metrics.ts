@@ -12,7 +12,7 @@ import { linuxKernel } from '../kernel/linux.js';
 import type { Ownership } from '../program/slot.js';
 import { VERSION } from '../version.js';
 import { ALL_OTHERS, METRICS, type MetricDescription, type MetricName, MOST_POLICIES } from './catalogue.js';
-import { CounterReader, type DeviceName } from './counter-reader.js';
+import { CounterReader, type DeviceName, mayHaveOwnTables } from './counter-reader.js';
 
 /** What {@link AgentMetrics} wants to know of an agent. An `Agent` is one. */
 export interface MeteredAgent {
@@ -306,6 +306,7 @@ export class AgentMetrics {
         kernel: this.#kernel ?? linuxKernel(),
         visitNamespaces: (visit) => agent.visitNamespaces(visit),
         sets: agent.plan.counters,
+        ownTables: mayHaveOwnTables(agent.plan, this.#census),
       });
       this.#gauge('tapwall_kernel_read_duration_seconds').set((performance.now() - begun) / 1000);
     } catch {

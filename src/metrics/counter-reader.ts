@@ -1,9 +1,15 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import { readCounters } from '../agent/counters.js';
+import type { CensusLine } from '../agent/census.js';
+import { type Count, readCounters } from '../agent/counters.js';
 import type { VisitNamespace } from '../agent/namespace-directory.js';
+import { readPassed } from '../agent/passed.js';
+import type { Plan } from '../agent/plan.js';
+import { countsAdmitted } from '../agent/shared-state.js';
 import type { Kernel, NamespaceHandle } from '../kernel/kernel.js';
+import type { NetlinkSocket } from '../kernel/socket.js';
 import { findLink } from '../links/query.js';
 import { NETLINK_NETFILTER, NETLINK_ROUTE } from '../netlink/constants.js';
+import { FileDrops } from './file-drops.js';
 import { Traffic } from './traffic.js';
 
 /** Whose counters are read. */
@@ -12,6 +18,8 @@ export interface CounterSource {
   visitNamespaces(visit: VisitNamespace): Promise<void>;
   /** The names of the sets that count. */
   sets: readonly string[];
+  /** Whether devices may have tables of their own, which count what passes them. */
+  ownTables: boolean;
 }
 
 /** What a device is called. */
@@ -34,13 +42,14 @@ export class CounterReader {
   /** Numbers of namespaces, by name and inode: an index means another device in each. */
   #namespaces = new Map<string, number>();
   #lastNamespace = -1;
+  readonly #fileDrops = new FileDrops();
 
   constructor(limit: number) {
     this.traffic = new Traffic(limit);
   }
 
   /** @throws KernelError, or TapwallError TIMEOUT if the tables change all the time. */
-  async read({ kernel, visitNamespaces, sets }: CounterSource): Promise<void> {
+  async read({ kernel, visitNamespaces, sets, ownTables }: CounterSource): Promise<void> {
     const present = new Map<string, number>();
     this.traffic.begin();
     await visitNamespaces(async (name, namespace) => {
@@ -48,10 +57,11 @@ export class CounterReader {
       const number = this.#namespaces.get(key) ?? ++this.#lastNamespace;
       present.set(key, number);
       const first = number * INDEXES;
-      await this.#readSets(kernel, namespace, first, sets);
+      await this.#readSets(kernel, namespace, first, { sets, ownTables });
       this.#nameDevices(kernel, name, namespace, first);
     });
-    this.traffic.end(sets);
+    this.traffic.end(ownTables ? [...sets, ...sets.filter(countsAdmitted).map(ofFiles)] : sets);
+    this.#fileDrops.end();
     this.#namespaces = present;
     const own = new Set(this.traffic.own);
     for (const device of this.names.keys()) if (!own.has(device)) this.names.delete(device);
@@ -61,18 +71,44 @@ export class CounterReader {
     kernel: Kernel,
     namespace: NamespaceHandle | undefined,
     first: number,
-    sets: readonly string[],
+    { sets, ownTables }: Pick<CounterSource, 'sets' | 'ownTables'>,
   ): Promise<void> {
     const netfilter = kernel.openSocket({ protocol: NETLINK_NETFILTER, namespace });
     try {
+      const handed = new Map<string, Map<number, Count>>();
       for (const set of sets) {
-        readCounters(netfilter, set, (index, packets, bytes) => {
-          this.traffic.count(set, first + index, packets, bytes);
-        });
+        if (ownTables && countsAdmitted(set)) handed.set(set, readAll(netfilter, set));
+        else {
+          readCounters(netfilter, set, (index, packets, bytes) => {
+            this.traffic.count(set, first + index, packets, bytes);
+          });
+        }
         await turn();
       }
+      if (ownTables) this.#countPassed(netfilter, first, handed);
     } finally {
       netfilter.close();
+    }
+  }
+
+  /** Of what the door let through to devices' own tables it is admitted what has passed those, and the rest dropped. */
+  #countPassed(
+    netfilter: NetlinkSocket,
+    first: number,
+    handed: ReadonlyMap<string, ReadonlyMap<number, Count>>,
+  ): void {
+    const all = readPassed(netfilter);
+    for (const [set, counts] of handed) {
+      const direction = set.startsWith('ingress') ? 'ingress' : 'egress';
+      for (const [index, count] of counts) {
+        const device = first + index;
+        const passed = all.get(index)?.[direction];
+        const { packets, bytes } = passed ?? count;
+        this.traffic.count(set, device, packets, bytes);
+        if (!passed) continue;
+        const dropped = this.#fileDrops.settle(`${direction} ${device}`, count, passed);
+        this.traffic.count(ofFiles(set), device, dropped.packets, dropped.bytes);
+      }
     }
   }
 
@@ -90,4 +126,24 @@ export class CounterReader {
       route.close();
     }
   }
+}
+
+/** Whether a policy is a file, or somebody has attached one by hand. */
+export function mayHaveOwnTables(
+  { policies }: Pick<Plan, 'policies'>,
+  census: readonly CensusLine[],
+): boolean {
+  if (census.some(({ state }) => state === 'manual')) return true;
+  return [...policies.values()].some(({ program }) => program !== undefined);
+}
+
+function readAll(netfilter: NetlinkSocket, set: string): Map<number, Count> {
+  const counts = new Map<number, Count>();
+  readCounters(netfilter, set, (index, packets, bytes) => counts.set(index, { packets, bytes }));
+  return counts;
+}
+
+/** What a set would be called that counts what files drop of what is counted in another. */
+function ofFiles(admitted: string): string {
+  return admitted.replace(/admitted$/, 'dropped.file');
 }

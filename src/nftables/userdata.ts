@@ -13,6 +13,9 @@ export interface UserdataEntry {
 /** NFTNL_UDATA_TABLE_COMMENT: a NUL-terminated comment that `nft list` prints. */
 export const USERDATA_TABLE_COMMENT = 0;
 
+/** NFTNL_UDATA_CHAIN_COMMENT: the same for a chain. */
+const USERDATA_CHAIN_COMMENT = 0;
+
 /** @throws TapwallError MALFORMED_MESSAGE when an entry runs past the end. */
 export function parseUserdata(bytes: Uint8Array): UserdataEntry[] {
   const entries: UserdataEntry[] = [];
@@ -48,6 +51,10 @@ export function encodeUserdata(entries: readonly UserdataEntry[]): Uint8Array {
 
 export function tableComment(comment: string): UserdataEntry {
   return { type: USERDATA_TABLE_COMMENT, value: cString(comment) };
+}
+
+export function chainComment(comment: string): UserdataEntry {
+  return { type: USERDATA_CHAIN_COMMENT, value: cString(comment) };
 }
 
 /** The entries of user data that anybody may have written: none where there are none, or what stands there is no list. */

@@ -61,7 +61,7 @@ export interface SharedSource {
   counters: string[];
 }
 
-/** Why a frame was dropped; the last part of the name of the set that counts it. */
+/** Why the door drops a frame; the last part of the name of the set that counts it. */
 export type DropReason = 'unmatched' | 'policy' | GuardName | LimitReason;
 
 /** The lengths of the prefixes in bindings, shortest first, single addresses left out. */
@@ -94,6 +94,12 @@ const DIRECTIONS: readonly Direction[] = ['ingress', 'egress'];
 
 /** The least size of a map of policies: it need not be made anew for a few policies more. */
 const FEWEST_MARKS = 64;
+
+/**
+ * The earliest priority there is. What a file's own chains drop is counted by what the door has let through to them, and no
+ * guard is behind a rule of the user's.
+ */
+const FIRST = -(2 ** 31);
 
 /** What the kernel is told of a device's index on each hook: on the other it has none. */
 const INDEX = { ingress: 'iif', egress: 'oif' } as const;
@@ -384,7 +390,7 @@ class Renderer {
       `goto ${direction}.dropped.unmatched`,
     ]);
     this.#chain(direction, `all devices of tapwall, ${WORDS[direction]}`, [
-      `type filter hook ${direction} device $${DEVICE_VARIABLE} priority filter; policy drop`,
+      `type filter hook ${direction} device $${DEVICE_VARIABLE} priority ${FIRST}; policy drop`,
       `goto ${direction}.door`,
     ]);
   }

@@ -1,6 +1,7 @@
 import { TapwallError } from '../error.js';
 import { leaf } from '../netlink/attribute.js';
 import { cString, HOST_LITTLE_ENDIAN, utf8, viewOf } from '../netlink/bytes.js';
+import { NLM_F_EXCL } from '../netlink/constants.js';
 import type { Batch, Operation } from '../nftables/batch.js';
 import { NFT_MSG_DELTABLE, NFT_MSG_NEWTABLE, NFTA_TABLE_NAME } from '../nftables/constants.js';
 import { nftablesRequest } from '../nftables/message.js';
@@ -26,8 +27,8 @@ interface Prepared extends Layout {
 /** A program has few shapes: names of a host's devices have two or three lengths, indexes as many digits. */
 const prepared = new WeakMap<Program, Map<string, Prepared>>();
 
-function preparedFor(program: Program, shape: Shape, ownership: Ownership): Prepared {
-  const key = `${shape.nameLength}.${shape.indexLength}.${ownership}`;
+function preparedFor(program: Program, shape: Shape, ownership: Ownership, isFirst: boolean): Prepared {
+  const key = `${shape.nameLength}.${shape.indexLength}.${ownership}${isFirst ? '.first' : ''}`;
   let byShape = prepared.get(program);
   if (!byShape) {
     byShape = new Map();
@@ -35,16 +36,16 @@ function preparedFor(program: Program, shape: Shape, ownership: Ownership): Prep
   }
   let layout = byShape.get(key);
   if (!layout) {
-    layout = prepare(program, shape, ownership);
+    layout = prepare(program, shape, ownership, isFirst);
     byShape.set(key, layout);
   }
   return layout;
 }
 
-/** The tables cleared, and the program's messages: all but the transaction's frame. */
-function prepare(program: Program, shape: Shape, ownership: Ownership): Prepared {
+/** The tables cleared, or there for the first time, and the program's messages: all but the transaction's frame. */
+function prepare(program: Program, shape: Shape, ownership: Ownership, isFirst: boolean): Prepared {
   const own = program.messages.map((message) => ownTable(message, ownership));
-  const messages = [...program.tables.flatMap(clearOwnTable), ...own];
+  const messages = isFirst ? own.map(refuseOther) : [...program.tables.flatMap(clearOwnTable), ...own];
   const { bytes, pokes, messages: starts } = layOut(messages, shape);
   const digest = utf8(program.digest);
   for (const place of pokes) if (place.kind === 'digest') bytes.set(digest, place.offset);
@@ -74,6 +75,12 @@ function clearOwnTable(table: string): ProgramMessage[] {
     label: `${word} ${table}`,
     attributes,
   }));
+}
+
+/** The same message; where it makes a table, the kernel refuses if there is one of that name (EEXIST). */
+function refuseOther(message: ProgramMessage): ProgramMessage {
+  if (message.operation !== NFT_MSG_NEWTABLE) return message;
+  return { ...message, flags: message.flags | NLM_F_EXCL };
 }
 
 function indexOf(facts: Pick<DeviceFacts, 'index' | 'links'>, link: string | undefined): number {
@@ -128,15 +135,18 @@ export function fill(target: Uint8Array, pokes: readonly Poke[], facts: DeviceFa
  * the tables of the program and those in `obsolete` are deleted and the new ones made in one commit, so that at no
  * moment less is filtered.
  * @param obsolete kernel names of tables of this device that the program does not have.
+ * @param isFirst the device has never had tables: nothing is deleted, which spares the kernel two messages for each table, and
+ * a table of somebody else's that has the name is refused.
  * @throws TapwallError LINK_NOT_FOUND when a rule names another link that is not in `facts.links`.
  */
 export function attachSegment(
   program: Program,
   facts: DeviceFacts,
   obsolete: readonly string[] = [],
+  isFirst = false,
 ): Segment {
   const shape: Shape = { nameLength: Buffer.byteLength(facts.name), indexLength: String(facts.index).length };
-  const layout = preparedFor(program, shape, facts.ownership ?? 'none');
+  const layout = preparedFor(program, shape, facts.ownership ?? 'none', isFirst);
   const others = detachSegment(othersOf(program, facts, obsolete));
   const bytes = Buffer.allocUnsafe(others.bytes.length + layout.bytes.length);
   bytes.set(others.bytes);

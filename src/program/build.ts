@@ -23,6 +23,7 @@ import { elementMessages } from './elements.js';
 import { digestOf, firstDifference, linksIn } from './message.js';
 import { MessageBuilder } from './message-builder.js';
 import { deviceTableTemplate } from './name.js';
+import { isKeptName, passedChains } from './passed.js';
 import type { Program, ProgramMessage } from './program.js';
 import { recordTemplate } from './record.js';
 import {
@@ -63,6 +64,12 @@ function unportable(ruleset: Ruleset, markers: Markers): Problem[] {
   }
   let hooked = false;
   for (const chain of ruleset.chains) {
+    if (isKeptName(chain.name ?? '')) {
+      problems.push({
+        message: `the name of chain ${chain.name} is kept for tapwall, which counts there what has passed`,
+        hint: 'Rename the chain.',
+      });
+    }
     if (!chain.hook || chain.family !== NFPROTO_NETDEV) continue;
     const [device, ...more] = hookDevices(chain.hook);
     if (device && 'name' in device && device.name === markers.name && more.length === 0) {
@@ -111,8 +118,8 @@ function buildMessages(policy: string, { ruleset, markers, elapsedMs }: Compilat
       ...recordTemplate(userdata, policy),
     });
   }
-  for (const { family: _, ...dumped } of ruleset.chains) {
-    const chain = chainToInstall(dumped, names);
+  const chains = ruleset.chains.map(({ family: _, ...dumped }) => chainToInstall(dumped, names));
+  for (const chain of [...passedChains(ruleset, markers.name), ...chains]) {
     const attributes = chainSchema.encode(chain);
     builder.add(NFT_MSG_NEWCHAIN, NLM_F_CREATE, `NEWCHAIN ${chain.name}`, chain.table, attributes);
   }

@@ -3,13 +3,15 @@ import type { Case } from './support.js';
 
 export const ATTACH_2 = [
   'NEWTABLE tapwall.2.guard',
-  'DELTABLE tapwall.2.guard',
-  'NEWTABLE tapwall.2.guard',
+  'NEWCHAIN tapwall.2.guard tapwall.passed.ingress',
+  'NEWCHAIN tapwall.2.guard tapwall.passed.egress',
   'NEWCHAIN tapwall.2.guard ingress',
   'NEWCHAIN tapwall.2.guard egress',
   'NEWRULE tapwall.2.guard ingress',
   'NEWRULE tapwall.2.guard egress',
 ];
+/** The same for a device that has had tables. */
+export const REATTACH_2 = ['NEWTABLE tapwall.2.guard', 'DELTABLE tapwall.2.guard', ...ATTACH_2];
 /** What a device of an inline policy joins: what is known of it first, then the policy. */
 export const JOIN_PLAIN = ['ingress.admitted', 'egress.admitted', 'device.policy'].map(
   (set) => `NEWSETELEM tapwall ${set}`,

@@ -90,11 +90,13 @@ underEach(
     assert.deepEqual(
       table.chains.map(({ name, hook }) => [name, hook?.number, hook?.devices]),
       [
+        ['tapwall.passed.ingress', 0, [{ name: 'macvtap0' }]],
+        ['tapwall.passed.egress', 1, [{ name: 'macvtap0' }]],
         ['ingress', 0, [{ name: 'macvtap0' }]],
         ['egress', 1, [{ name: 'macvtap0' }]],
       ],
     );
-    for (const { rules } of table.chains) {
+    for (const { rules } of table.chains.slice(2)) {
       const [index] = parseAttributes(rules[0]?.expressions?.[0]?.data ?? new Uint8Array());
       assert.equal(index && readHost32(index), 0x01234567);
     }

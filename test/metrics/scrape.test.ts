@@ -23,6 +23,14 @@ bindings:
 control: off
 reconcile: never
 `;
+const WITH_FILE = `policies: { own: { file: own.nft } }
+bindings: [{ device: macvtap4, policy: own }]
+control: off
+`;
+const OWN = `table netdev own {
+  chain out { type filter hook egress device $intf priority -5; policy accept; ip daddr 192.168.0.0/16 drop; }
+}
+`;
 const mac = (number: number) => `52:54:00:00:00:0${number}`;
 
 interface Scene {
@@ -36,11 +44,12 @@ async function withMetrics(
   fields: string,
   action: (scene: Scene) => Promise<void>,
   more = '',
+  yaml = YAML,
 ): Promise<void> {
-  await withFiles({}, (folder) =>
+  await withFiles({ 'own.nft': OWN }, (folder) =>
     withLab(async (lab) => {
       const socket = join(folder, 'metrics.sock');
-      writeFileSync(join(folder, 'tapwall.yaml'), `${YAML}metrics: { listen: ${socket}${fields} }\n${more}`);
+      writeFileSync(join(folder, 'tapwall.yaml'), `${yaml}metrics: { listen: ${socket}${fields} }\n${more}`);
       const running = new Running(lab, folder);
       try {
         await running.saw('ready');
@@ -167,6 +176,39 @@ describe('a scrape', () => {
       assert.equal(later.get('tapwall_last_reload_success'), 0);
       assert.equal(later.get('tapwall_reloads_total{result="failure"}'), 1);
     });
+  });
+
+  it('tells what a file’s own chains have dropped, and of what they have let through that it was admitted', async () => {
+    const action = async ({ lab, running, socket }: Scene) => {
+      const guest = lab.addGuest({ name: 'macvtap4', mac: mac(4) });
+      await running.saw('attached');
+      const world = lab.world();
+      const shots = () => [
+        packet(guest, world),
+        packet(guest, world, { destination: '192.168.0.9' }),
+        packet(guest, world, { destination: '192.168.0.9' }),
+      ];
+      assert.deepEqual(await fates([...shots(), ...shots()]), [true, false, false, true, false, false]);
+      const labels = 'namespace="self",device="macvtap4",direction="egress"';
+      const dropped = `tapwall_device_dropped_packets_total{${labels},reason="file"}`;
+      let now = await scrape(socket);
+      for (; now.get(dropped) !== 4; now = await scrape(socket)) await sleep(100);
+      assert.equal(now.get('tapwall_dropped_packets_total{direction="egress",reason="file"}'), 4);
+      const counts = countersOf(lab, 'macvtap4');
+      assert.equal(counts['egress file packets'], 4);
+      assert.equal(
+        now.get(`tapwall_device_dropped_bytes_total{${labels},reason="file"}`),
+        counts['egress file bytes'],
+      );
+      const admitted = now.get(`tapwall_device_admitted_packets_total{${labels}}`) ?? 0;
+      assert.ok(admitted >= 2 && admitted <= (counts['egress admitted packets'] ?? 0), `${admitted}`);
+      // The file has no chain for what goes to the VM: all that the door lets through has passed.
+      assert.equal(
+        now.get(`tapwall_device_dropped_packets_total{${labels.replace('egress', 'ingress')},reason="file"}`),
+        undefined,
+      );
+    };
+    await withMetrics('', action, '', WITH_FILE);
   });
 
   it('gives so many devices series of their own, and sums up the others', async () => {

@@ -105,7 +105,7 @@ describe('the text of the shared table', () => {
   test('leads a frame from its hook to the policy of its device', () => {
     assert.deepEqual(chains.get('egress'), [
       'comment "all devices of tapwall, from the VM"',
-      'type filter hook egress device $intf priority filter; policy drop',
+      'type filter hook egress device $intf priority -2147483648; policy drop',
       'goto egress.door',
     ]);
     assert.deepEqual(chains.get('egress.door'), [

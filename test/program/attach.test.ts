@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { NLM_F_EXCL } from '#src/netlink/constants.js';
 import { parseMessages } from '#src/netlink/message.js';
 import { chainSchema } from '#src/nftables/chain.js';
 import { parseNftablesMessage } from '#src/nftables/message.js';
 import { parseRuleset } from '#src/nftables/ruleset.js';
 import { tableSchema } from '#src/nftables/table.js';
-import { attachBatch, attachLength, detachBatch, detachLength } from '#src/program/attach.js';
+import { attachBatch, attachLength, attachSegment, detachBatch, detachLength } from '#src/program/attach.js';
 import { parseDeviceTableName } from '#src/program/name.js';
 import type { Program } from '#src/program/program.js';
 import { parseRecord } from '#src/program/record.js';
@@ -182,7 +183,7 @@ test('every message of every shape can be read again, and says what it should of
       const hooks = made
         .filter(({ operation }) => operation === NEWCHAIN)
         .flatMap(({ attributes }) => chainSchema.parse(attributes).hook?.device ?? []);
-      assert.deepEqual(hooks, [name, name, name]);
+      assert.deepEqual(hooks, [name, name, name, name, name]);
       const records = made
         .filter(({ operation }) => operation === NEWTABLE)
         .map(({ attributes }) => parseRecord(tableSchema.parse(attributes).userdata));
@@ -212,6 +213,22 @@ test('elements and rules have the indexes of the device and of the other links',
   const elsewhere = Buffer.from('elsewhere').toString('hex');
   const padded = (name: string) => name.padEnd(32, '0');
   assert.deepEqual(keys('names'), [padded(Buffer.from('vm').toString('hex')), padded(elsewhere)]);
+});
+
+test('a device that has never had tables has none deleted, and a table that is there is refused', () => {
+  const program = policyProgram();
+  const { labels, bytes, starts } = attachSegment(program, device(), [], true);
+  assert.deepEqual(
+    labels,
+    program.messages.map(({ label }) => label),
+  );
+  const exclusive = starts.filter((start) => Buffer.from(bytes).readUInt16LE(start + 6) & NLM_F_EXCL);
+  assert.deepEqual(
+    exclusive.map((start) => labels[starts.indexOf(start)]),
+    ['NEWTABLE guard', 'NEWTABLE extra'],
+  );
+  // What is laid out for such a device is not taken for another.
+  assert.equal(attachSegment(program, device()).labels[1], 'DELTABLE guard');
 });
 
 test('what the device had is deleted first, whether or not it is there', () => {

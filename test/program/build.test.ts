@@ -45,6 +45,8 @@ test('a program is all of a policy, in the order in which the kernel wants it', 
     [
       ['NEWTABLE guard', CREATE],
       ['NEWTABLE extra', CREATE],
+      ['NEWCHAIN tapwall.passed.ingress', CREATE],
+      ['NEWCHAIN tapwall.passed.egress', CREATE],
       ['NEWCHAIN lan', CREATE],
       ['NEWCHAIN ingress', CREATE],
       ['NEWCHAIN egress', CREATE],
@@ -89,6 +91,9 @@ test('a slot is wherever the device is meant, and nowhere else', () => {
     ['NEWTABLE guard', guard, ['6', name(31)], ...record(49)],
     // The user's own comment is not followed by the device's name.
     ['NEWTABLE extra', tableName('extra'), ...record(25)],
+    // tapwall's own, by which it counts, are in no chain of the user's.
+    ['NEWCHAIN tapwall.passed.ingress', guard, ['4.3', { slot: 'name' }]],
+    ['NEWCHAIN tapwall.passed.egress', guard, ['4.3', { slot: 'name' }]],
     ['NEWCHAIN lan', guard],
     // NFTA_CHAIN_HOOK, NFTA_HOOK_DEV
     ['NEWCHAIN ingress', guard, ['4.3', { slot: 'name' }]],
@@ -266,6 +271,49 @@ test('base chains on any device but the one meant are refused', () => {
     'lan-guard.nft: base chain d hooks no device',
     `lan-guard.nft: base chain e hooks "${markers.name}*"`,
   ]);
+});
+
+test('a chain with a name that is kept for tapwall is refused', () => {
+  const problems = problemsOf(({ chains }) => {
+    for (const chain of chains) if (chain.name === 'lan') chain.name = 'tapwall.passed.ingress';
+  });
+  assert.deepEqual(problems, [
+    'lan-guard.nft: the name of chain tapwall.passed.ingress is kept for tapwall, which counts there what has passed',
+  ]);
+});
+
+/** The tables of the chains that count what passes, and the directions. */
+function passedBy(change: (ruleset: Ruleset) => void): unknown[] {
+  const both = compilations();
+  for (const { ruleset } of both) change(ruleset);
+  const { messages } = buildProgram('lan-guard', 'lan-guard.nft', ...both);
+  return messages
+    .filter(({ label }) => label.startsWith('NEWCHAIN tapwall.'))
+    .map(({ label, attributes }) => {
+      const [table] = attributes;
+      return [label, table && 'text' in table && table.text.at(-1)];
+    });
+}
+
+test('what passes is counted in each direction that a table hooks which does not sleep', () => {
+  const [ingress, egress] = ['NEWCHAIN tapwall.passed.ingress', 'NEWCHAIN tapwall.passed.egress'];
+  const [guard, extra] = [{ text: '.guard' }, { text: '.extra' }];
+  assert.deepEqual(
+    passedBy(() => undefined),
+    [
+      [ingress, guard],
+      [egress, guard],
+    ],
+  );
+  const asleep = passedBy(({ tables }) => {
+    for (const table of tables) if (table.name === 'guard') table.flags = 1;
+  });
+  assert.deepEqual(asleep, [[ingress, extra]]);
+  const oneWay = passedBy((ruleset) => {
+    ruleset.chains = ruleset.chains.filter(({ name }) => name !== 'egress');
+    ruleset.rules = ruleset.rules.filter(({ chain }) => chain !== 'egress');
+  });
+  assert.deepEqual(oneWay, [[ingress, guard]]);
 });
 
 test('a policy that hooks nothing is refused: it would filter nothing', () => {

@@ -68,6 +68,8 @@ for (const [name, index] of shapes) {
       assert.deepEqual(
         ruleset.chains.map((chain) => [chain.name, chain.hook && hookDevices(chain.hook)]),
         [
+          ['tapwall.passed.ingress', [{ name }]],
+          ['tapwall.passed.egress', [{ name }]],
           ['lan', undefined],
           ['ingress', [{ name }]],
           ['egress', [{ name }]],

@@ -95,9 +95,31 @@ export interface StateOptions {
   nameOf(table: string): string;
   /** True leaves a table's comment away, for tables to which tapwall gave one. */
   withoutComment: boolean;
+  /** True leaves away the chains in which tapwall counts what passes a device's own tables, and that a table has them. */
+  withoutPassed?: boolean;
 }
 
-export function kernelState(netfilter: NetlinkSocket, { nameOf, withoutComment }: StateOptions): string[] {
+/** What tapwall's own chain in a device's table is called: nobody else gives a chain a name that begins so. */
+const PASSED = /^3 .* name=tapwall\.passed\.(?:ingress|egress) /;
+
+/** Tables' lines with what is in them counted without chains that are left out (NFTA_TABLE_USE). */
+function withoutPassedChains(lines: readonly string[]): string[] {
+  const tableIn = (line: string) => / table=(\S+)/.exec(line)?.[1];
+  const left = lines.filter((line) => PASSED.test(line)).map(tableIn);
+  return lines
+    .filter((line) => !PASSED.test(line))
+    .map((line) => {
+      if (!line.startsWith('0 ')) return line;
+      const count = left.filter((table) => table === tableIn(line)).length;
+      const lessen = (use: string) => (Number.parseInt(use, 16) - count).toString(16).padStart(8, '0');
+      return line.replace(/ 3=([0-9a-f]{8})/, (_, use: string) => ` 3=${lessen(use)}`);
+    });
+}
+
+export function kernelState(
+  netfilter: NetlinkSocket,
+  { nameOf, withoutComment, withoutPassed = false }: StateOptions,
+): string[] {
   const lines: string[] = [];
   const sets = new Map<string, string[]>();
   const chains = new ChainNumbers();
@@ -136,5 +158,5 @@ export function kernelState(netfilter: NetlinkSocket, { nameOf, withoutComment }
     if (operation !== NEWSETELEM) lines.push(`${operation} family ${payload[0]} ${parts.join(' ')}`);
   }
   for (const [key, list] of sets) lines.push(`elements ${key}`, ...list.map((element) => `  ${element}`));
-  return lines;
+  return withoutPassed ? withoutPassedChains(lines) : lines;
 }
