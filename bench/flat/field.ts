@@ -12,8 +12,13 @@ import { indexSegment } from '#src/program/member.js';
 import { numberedDevice } from '../crowd.js';
 import { bindingFor } from './policy.js';
 
-/** What nearly every VM has some of, beside what it was admitted with: something that it sends or receives is dropped. */
-const USUAL_COUNTERS = ['ingress.dropped.policy', 'egress.dropped.policy'];
+/** What nearly every VM has some of: it is admitted, and something that it sends or receives is dropped. */
+const USUAL_COUNTERS = [
+  'ingress.admitted',
+  'ingress.dropped.policy',
+  'egress.admitted',
+  'egress.dropped.policy',
+];
 const IN_TRANSACTION = 256;
 
 /** A throw-away host with a number of macvtap devices, and one more that contenders attach and detach. */

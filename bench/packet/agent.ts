@@ -1,13 +1,14 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent } from '#src/agent/agent.js';
 import { Committer } from '#src/agent/committer.js';
-import { readMarks } from '#src/agent/shared-state.js';
+import { readMarks, readShared } from '#src/agent/shared-state.js';
 import { loadConfiguration } from '#src/config/load.js';
 import type { Lab } from '#src/demo/lab.js';
 import { linuxKernel } from '#src/kernel/linux.js';
 import { NETLINK_NETFILTER } from '#src/netlink/constants.js';
-import { ADMITTED_SETS, membersOf } from '#src/policy/membership.js';
+import { membersOf } from '#src/policy/membership.js';
 import { memberSegment } from '#src/program/member.js';
 import type { Device } from './ruleset.js';
 
@@ -35,13 +36,15 @@ bindings: [{ device: "*", policy: ${POLICY} }]
 `;
 }
 
+const LONGEST_WAIT_MS = 10_000;
+
 /** Far from any index that a link is given here. */
 const FIRST_FOREIGN_INDEX = 1_000_000;
 
 /** Starts the agent for a device that is there, and admits others that are not, as if they were. */
 export async function startAgent(
   lab: Lab,
-  { name }: Device,
+  { name, index }: Device & { index: number },
   folder: string,
   { devices, policies }: { devices: number; policies: number },
 ): Promise<() => Promise<void>> {
@@ -54,11 +57,7 @@ export async function startAgent(
       mark: readMarks(netfilter).get(POLICY) ?? 0,
       facts: [],
       limits: [],
-      plain: [
-        { set: `policy.${POLICY}.devices` },
-        { set: `policy.${POLICY}.macs`, withMac: true },
-        ...Object.values(ADMITTED_SETS).map((set) => ({ set })),
-      ],
+      plain: [{ set: `policy.${POLICY}.devices` }, { set: `policy.${POLICY}.macs`, withMac: true }],
     };
     const foreign = Array.from({ length: devices - 1 }, (_, at) => FIRST_FOREIGN_INDEX + at);
     const members = foreign.flatMap((index) =>
@@ -66,6 +65,16 @@ export async function startAgent(
     );
     for (let at = 0; at < members.length; at += 500) {
       new Committer(netfilter).transact([memberSegment('join', members.slice(at, at + 500))]);
+    }
+    // What counts the device's frames is made when the agent has nothing else to do.
+    const end = performance.now() + LONGEST_WAIT_MS;
+    while (
+      readShared(netfilter)
+        ?.counted.get(index)
+        ?.every(({ set }) => set !== 'egress.admitted') !== false
+    ) {
+      if (performance.now() > end) throw new Error('the agent has made no counters');
+      await sleep(50);
     }
   } finally {
     netfilter.close();

@@ -31,6 +31,8 @@ export interface Device {
   hooks: Map<number, string>;
   /** Whether frames of it had been counted when the kernel's state was last read. */
   isCounted: boolean;
+  /** Whether it has elements in which is counted what passes, which the agent makes when it has time. */
+  hasCounters: boolean;
   /** Whether it has had a name that the hooks may stand on: frames of it may have been counted since. */
   wasCovered: boolean;
   /** Who gave it the tables it has for itself. */
@@ -76,6 +78,7 @@ export function newDevice(link: Link): Device {
     admission: NO_ADMISSION,
     hooks: new Map(),
     isCounted: false,
+    hasCounters: false,
     wasCovered: false,
     origin: undefined,
     digest: undefined,

@@ -8,6 +8,7 @@ import { listAttachments } from './attachment.js';
 import { type CensusLine, takeCensus } from './census.js';
 import { Channel } from './channel.js';
 import { Clerk } from './clerk.js';
+import { Counting } from './counting.js';
 import { adoptTables, type Device } from './device.js';
 import type { AgentEvent } from './event.js';
 import { Herald } from './herald.js';
@@ -15,7 +16,7 @@ import { HostLinks } from './host-links.js';
 import { Keeper } from './keeper.js';
 import { LinkEvents } from './link-events.js';
 import type { Plan } from './plan.js';
-import { Reconciler, type Round } from './reconciler.js';
+import { AMISS, FIRST, IN_USE, Reconciler, ROUTINE, type Round } from './reconciler.js';
 import { Reference } from './reference.js';
 import type { AgentRequest, DeviceAnswer } from './request.js';
 import { Schedule } from './schedule.js';
@@ -59,15 +60,6 @@ export interface Turn {
   compares?: boolean;
 }
 
-/** Devices that are there at a start or a reload have been in use: they lose no frame that their policies admit. */
-const IN_USE: Round = { meanwhile: 'open', retries: true, deep: true };
-/** The VMs wait for this one: what takes longer comes when it is done. */
-const FIRST: Round = { ...IN_USE, deep: false };
-/** Something is not as it should be, and what is not admitted must not pass meanwhile. */
-const AMISS: Round = { meanwhile: 'closed', retries: true, deep: true };
-/** Just to be sure. What was refused would be refused again, and a refused batch stalls the host. */
-const ROUTINE: Round = { meanwhile: 'closed', retries: false, deep: true };
-
 /**
  * The agent's loop: link event, binding, target, transaction. It blocks, and so runs in a thread of its own; all it
  * knows of the outside is the kernel it is given.
@@ -81,6 +73,7 @@ export class AgentLoop {
   readonly #reconciler: Reconciler;
   readonly #schedule: Schedule;
   readonly #clerk: Clerk;
+  readonly #counting: Counting;
   readonly #tally: Tally;
   #channel: Channel;
   /** Devices that an event was about and that have not been looked at since. */
@@ -115,6 +108,7 @@ export class AgentLoop {
     const now = options.now ?? (() => performance.now());
     this.#schedule = new Schedule(now, plan.reconcileMs);
     this.#clerk = new Clerk(this.#keeper, this.#links, now);
+    this.#counting = new Counting(now);
   }
 
   /**
@@ -172,12 +166,13 @@ export class AgentLoop {
 
   /** When there is something to do that no socket tells of, on the loop's clock; may be infinite. */
   get dueAt(): number {
-    return this.#schedule.dueAt;
+    return Math.min(this.#schedule.dueAt, this.#counting.dueAt);
   }
 
   /** Milliseconds until there is something to do that no socket tells of; may be infinite. */
   get untilDue(): number {
-    return this.#channel.watch.isLost ? 0 : this.#schedule.untilDue;
+    if (this.#channel.watch.isLost) return 0;
+    return Math.min(this.#schedule.untilDue, this.#counting.untilDue);
   }
 
   /**
@@ -208,6 +203,10 @@ export class AgentLoop {
     // What was lost may have been about anything, and mostly was about nothing of the agent's.
     if (foreign && !isKnown) this.#mend(AMISS, foreign);
     if (compares && this.#schedule.isDue) this.#mend(this.#schedule.isFailing ? AMISS : ROUTINE);
+    if (links || foreign) return;
+    const { plan, devices, committer } = this.#keeper;
+    const problem = this.#counting.run(plan, devices, committer);
+    if (problem) this.#herald.warn(`frames take longer to be counted than they could: ${problem.message}`);
   }
 
   /**
@@ -244,7 +243,9 @@ export class AgentLoop {
     this.#herald.wake();
     // Of a device that was made just now the event is here already: netlink queues it before the maker hears of it.
     this.#drain();
-    return this.#clerk.answer(request);
+    const answers = this.#clerk.answer(request);
+    this.#counting.note(this.#keeper.devices.values());
+    return answers;
   }
 
   /** How many devices are in which state, by what the loop has in memory. */
@@ -291,6 +292,7 @@ export class AgentLoop {
     const { transactions, isRepair, foreign } = this.#reconciler.run(this.#channel, round, known);
     if (this.#keeper.takeTroubled()) this.#schedule.fail();
     else this.#schedule.end();
+    this.#counting.note(this.#keeper.devices.values());
     // At a start and a reload nobody can tell what was somebody else's doing.
     if (transactions === 0 || round === FIRST || round === IN_USE) return;
     if (foreign || (round === ROUTINE && isRepair) || wasFailing)
@@ -381,6 +383,7 @@ export class AgentLoop {
     const outcomes = this.#keeper.committer.commit(steps);
     const refused = outcomes.some(({ error }) => error !== undefined);
     const foreign = refused ? this.#channel.watch.drain() : undefined;
+    this.#counting.note(devices);
     if (!refused || !(foreign || this.#schedule.isFailing)) {
       this.#keeper.conclude(outcomes);
       if (this.#keeper.takeTroubled()) this.#schedule.fail();

@@ -10,19 +10,19 @@ import {
   BY_HAND_MARK,
   CLOSED_MARK,
   DEVICE_POLICY,
-  plainMembers,
+  EARLY_SETS,
   policyMember,
 } from '../policy/membership.js';
 import { readAssignedMac } from '../program/assigned-mac.js';
 import { attachSegment, detachSegment } from '../program/attach.js';
 import { SHARED_TABLE } from '../program/blueprint.js';
-import { indexSegment, type Member, memberSegment } from '../program/member.js';
+import { indexSegment, memberSegment } from '../program/member.js';
 import { deviceTableName } from '../program/name.js';
 import type { Program } from '../program/program.js';
 import { encodeDeviceRecord, readToldFacts } from '../program/told-facts.js';
 import { type Attachment, attachmentsIn, readTables } from './attachment.js';
 import { checkOwners } from './ownership.js';
-import { readShared, type SharedState } from './shared-state.js';
+import { readShared } from './shared-state.js';
 import { readStatus } from './status.js';
 import { compareMembers } from './target.js';
 
@@ -119,12 +119,14 @@ export class Hand {
       });
     }
     if (shared) {
-      const { leave, join } = compareMembers(members, byHandMembers(shared, link.index));
+      const { leave, join } = compareMembers(members, [policyMember(link.index, BY_HAND_MARK)]);
       if (leave.length > 0) segments.push(memberSegment('leave', leave));
       if (join.length > 0) segments.push(memberSegment('join', join));
       // Its own tables begin to count what passes them with 0; so must what the door lets through to them.
-      const counting = Object.values(ADMITTED_SETS).filter((set) => shared.inventory.sets.has(set));
-      for (const kind of ['leave', 'join'] as const) segments.push(indexSegment(kind, counting, link.index));
+      const counting = [...Object.values(ADMITTED_SETS), ...Object.values(EARLY_SETS)].filter((set) =>
+        shared.inventory.sets.has(set),
+      );
+      for (const kind of ['join', 'leave'] as const) segments.push(indexSegment(kind, counting, link.index));
     }
     const start = process.hrtime.bigint();
     const messages = this.#commit(segments);
@@ -242,12 +244,4 @@ export class Hand {
   #macvtaps(): Link[] {
     return listLinks(this.#route).filter(({ kind }) => kind === 'macvtap');
   }
-}
-
-/** What a device needs that is filtered by its own tables alone. */
-function byHandMembers({ inventory }: SharedState, index: number): Member[] {
-  const plain = Object.values(ADMITTED_SETS)
-    .filter((set) => inventory.sets.has(set))
-    .map((set) => ({ set }));
-  return [...plainMembers({ plain }, { index, mac: '' }), policyMember(index, BY_HAND_MARK)];
 }

@@ -32,7 +32,6 @@ import type { Program } from '../program/program.js';
 import type { Ownership } from '../program/slot.js';
 import type { VerdictChains } from '../program/verdict.js';
 import { readSetFiles } from './set-files.js';
-import { hasMembers } from './shared-state.js';
 
 /** One policy of a configuration, compiled. */
 export interface PlannedPolicy extends PolicyMembership {
@@ -58,8 +57,6 @@ export interface Plan {
   byHand: PlannedPolicy;
   /** The sets in which packets are counted, one element for each device. */
   counters: readonly string[];
-  /** Those of them where packets put the elements, which outlast what admits a device. */
-  filledByPackets: readonly string[];
   /** Whether a hook outlives its device (6.16). */
   keepsHooks: boolean;
   /** Whether an element can be deleted that may not be there (6.3). */
@@ -263,7 +260,6 @@ async function compileAll(
     ),
     byHand: planned(shared.byHand, BY_HAND),
     counters: shared.counters,
-    filledByPackets: shared.counters.filter((set) => !hasMembers(set)),
     keepsHooks: options.keepsHooks,
     destroys: options.destroys,
     ownership: configuration.owner && options.ownerPersist ? 'own' : 'none',

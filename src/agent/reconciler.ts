@@ -8,6 +8,7 @@ import type { Member } from '../program/member.js';
 import { type Attachment, attachmentsIn, readTables } from './attachment.js';
 import type { Channel } from './channel.js';
 import { isStale } from './committer.js';
+import { setsOf } from './counting.js';
 import { adoptMembers, adoptTables, type Device, isRefused, newDevice } from './device.js';
 import { type DoorState, movesHooks } from './door.js';
 import { readGeneration } from './generation.js';
@@ -33,6 +34,15 @@ export interface Round {
   /** Whether what stands in the tables is compared, and not only the digests that tell what was put there. */
   deep: boolean;
 }
+
+/** Devices that are there at a start or a reload have been in use: they lose no frame that their policies admit. */
+export const IN_USE: Round = { meanwhile: 'open', retries: true, deep: true };
+/** The VMs wait for this one: what takes longer comes when it is done. */
+export const FIRST: Round = { ...IN_USE, deep: false };
+/** Something is not as it should be, and what is not admitted must not pass meanwhile. */
+export const AMISS: Round = { meanwhile: 'closed', retries: true, deep: true };
+/** Just to be sure. What was refused would be refused again, and a refused batch stalls the host. */
+export const ROUTINE: Round = { meanwhile: 'closed', retries: false, deep: true };
 
 /** What a round has come to. */
 export interface RoundResult {
@@ -124,6 +134,7 @@ export class Reconciler {
     // What the door lets through to a device's own tables and what passes those is counted from one moment on.
     const countsAnew = !state.stands || state.change.emptied.some(countsAdmitted);
     for (const device of this.#keeper.devices.values()) {
+      if (countsAnew) device.hasCounters = false;
       const touched = device.tables.some((table) => foreign?.tables.has(table));
       if (touched || countsAnew || (deep && !own.match(device, plan))) device.digest = undefined;
     }
@@ -195,7 +206,9 @@ export class Reconciler {
       // What was noted of the MAC was another device's, which had the index.
       if (replaced.has(link.index)) device.assignedMac = link.mac ?? '';
       device.hooks = state.hooks.get(link.index) ?? new Map();
-      device.isCounted = state.counted.has(link.index);
+      const counted = state.counted.get(link.index);
+      device.isCounted = counted !== undefined;
+      device.hasCounters = setsOf(keeper.plan).every((set) => counted?.some((one) => one.set === set));
     }
     const stale = new Set([...state.members.keys(), ...state.counted.keys(), ...attachments.keys()]);
     for (const { link } of gone) stale.add(link.index);

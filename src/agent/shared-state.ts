@@ -32,9 +32,9 @@ export interface SharedState {
   inventory: Inventory;
   /** All that the policies have put there; absent unless it was asked for. */
   contents: Contents | undefined;
-  /** By interface index: the elements by which each device is a member. */
+  /** By interface index: the elements by which each device is a member. Its counters are not among them. */
   members: Map<number, Member[]>;
-  /** The counters of each device, by interface index. Those of what was admitted are among its members too. */
+  /** The counters of each device, by interface index. */
   counted: Map<number, Member[]>;
   /** What the sets of the configuration are said to hold, by name. */
   digests: Map<string, string>;
@@ -51,9 +51,9 @@ export interface Reading {
 const NONE_APART: ReadonlySet<string> = new Set();
 
 /** One element per device: what was admitted, and what was dropped for each reason. */
-const COUNTERS = /^(?:ingress|egress)\.(?:admitted|dropped\..+)$/;
-/** Those of them where packets themselves put the elements. */
-const FILLED_BY_PACKETS = /^(?:ingress|egress)\.dropped\./;
+const COUNTERS = /^(?:ingress|egress)\.(?:admitted(?:\.early)?|dropped\..+)$/;
+/** Those of what was admitted. */
+const ADMITTED = /^(?:ingress|egress)\.admitted(?:\.early)?$/;
 /** Maps from a policy's mark to its chains, which are the blueprint's. */
 const POLICY_MAPS = /^policy\.(?:ingress|egress)$/;
 
@@ -63,12 +63,12 @@ export function isCounter(set: string): boolean {
 
 /** Whether a set counts what the door lets through, to a device's own tables where it has such. */
 export function countsAdmitted(set: string): boolean {
-  return isCounter(set) && set.endsWith('.admitted');
+  return ADMITTED.test(set);
 }
 
 /** Whether devices are members of a set. Names of the user's sets have no dot. */
 export function hasMembers(set: string): boolean {
-  return set.includes('.') && !FILLED_BY_PACKETS.test(set) && !isPolicyMap(set) && set !== HELD_SET;
+  return set.includes('.') && !isCounter(set) && !isPolicyMap(set) && set !== HELD_SET;
 }
 
 export function isPolicyMap(set: string): boolean {
@@ -139,13 +139,9 @@ export function readShared(
     digests,
   };
   for (const set of inventory.sets.keys()) {
-    const isMembers = hasMembers(set);
-    const isCounting = isCounter(set);
-    if (!isMembers && !isCounting) continue;
-    for (const element of readElementValues(set, dumpSet(netfilter, set))) {
-      if (isMembers) addMember(state.members, element);
-      if (isCounting) addMember(state.counted, element);
-    }
+    if (!hasMembers(set) && !isCounter(set)) continue;
+    const byDevice = isCounter(set) ? state.counted : state.members;
+    for (const element of readElementValues(set, dumpSet(netfilter, set))) addMember(byDevice, element);
   }
   return state;
 }

@@ -6,7 +6,7 @@ import { listLinks } from '../links/query.js';
 import { HOST_LITTLE_ENDIAN, viewOf } from '../netlink/bytes.js';
 import { NETLINK_NETFILTER, NETLINK_ROUTE } from '../netlink/constants.js';
 import { NF_NETDEV_EGRESS, NF_NETDEV_INGRESS } from '../nftables/constants.js';
-import { BY_HAND_MARK, DEVICE_POLICY } from '../policy/membership.js';
+import { ADMITTED_SETS, BY_HAND_MARK, DEVICE_POLICY, EARLY_SETS } from '../policy/membership.js';
 import { deviceOfChain, isMoreChain } from '../program/hook.js';
 import type { Inventory } from '../program/inventory.js';
 import type { Member } from '../program/member.js';
@@ -70,6 +70,10 @@ export function countOf({ expression }: Pick<Member, 'expression'>): Count {
 /** The last part of the reason of what a file's own chains have dropped, which no set of the door's counts. */
 const OF_FILE = 'file';
 
+function sum(one: Count, other: Count): Count {
+  return { packets: one.packets + other.packets, bytes: one.bytes + other.bytes };
+}
+
 /** @param passed what the device's own tables have let through; undefined where none filter it. */
 function countsOf(
   members: readonly Member[],
@@ -77,9 +81,10 @@ function countsOf(
   passed: Count | undefined,
 ): DirectionCounts {
   const counts: DirectionCounts = { admitted: { packets: 0, bytes: 0 }, dropped: {} };
-  const [admitted, dropped] = [`${word}.admitted`, `${word}.dropped.`];
+  const [admitted, early, dropped] = [ADMITTED_SETS[word], EARLY_SETS[word], `${word}.dropped.`];
   for (const member of members) {
-    if (member.set === admitted) counts.admitted = countOf(member);
+    if (member.set === admitted || member.set === early)
+      counts.admitted = sum(counts.admitted, countOf(member));
     else if (member.set.startsWith(dropped))
       counts.dropped[member.set.slice(dropped.length)] = countOf(member);
   }

@@ -62,11 +62,11 @@ export function planStep(plan: Plan, device: Device, target: Target, options: St
   if (leave) segments.push(leave);
   if (join) segments.push(join);
   const program = tablesSegment(device, target, options.links, plan.ownership);
+  // Own tables begin to count what passes them with 0; so must what the door lets through to them.
+  const recounts = program !== undefined && device.admission.admits && target.admission.admits;
   if (options.forgets) segments.push(...counterSegments(plan, device.link.index));
-  else if (program && device.admission.admits && target.admission.admits) {
-    // Own tables begin to count what passes them with 0; so must what the door lets through to them.
-    segments.push(...recountSegments(plan, device.link.index));
-  }
+  else if (recounts) segments.push(...recountSegments(plan, device.link.index));
+  if (options.forgets || recounts) device.hasCounters = false;
   if (program) segments.push(program);
   const moves = planHooks(plan, device, target.hook, { gone, meanwhile, roster, isTaken });
   if (moves.length === 0) return new PlannedStep(device, target, segments, join, [], []);
@@ -142,18 +142,18 @@ function admittedOf({ counters }: Plan): readonly string[] {
 
 /** Has what the door lets through to a device counted anew. */
 function recountSegments(plan: Plan, index: number): Segment[] {
-  const sets = admittedOf(plan);
-  if (sets.length === 0) return [];
-  const kinds = plan.destroys ? (['destroy', 'join'] as const) : (['join', 'leave', 'join'] as const);
-  return kinds.map((kind) => indexSegment(kind, sets, index));
+  return counterSegments({ counters: admittedOf(plan), destroys: plan.destroys }, index);
 }
 
 /** Removes the counters that packets may have made for a device. */
-function counterSegments({ filledByPackets, destroys }: Plan, index: number): Segment[] {
-  if (filledByPackets.length === 0) return [];
-  if (destroys) return [indexSegment('destroy', filledByPackets, index)];
+function counterSegments(
+  { counters, destroys }: Pick<Plan, 'counters' | 'destroys'>,
+  index: number,
+): Segment[] {
+  if (counters.length === 0) return [];
+  if (destroys) return [indexSegment('destroy', counters, index)];
   // An element is put there if it is not, and then deleted: nothing is tried to see if it fails.
-  return [indexSegment('join', filledByPackets, index), indexSegment('leave', filledByPackets, index)];
+  return [indexSegment('join', counters, index), indexSegment('leave', counters, index)];
 }
 
 function tablesSegment(

@@ -189,13 +189,8 @@ function alike(a: Member, b: Member): boolean {
     equalBytes(a.data ?? NOTHING, b.data ?? NOTHING) &&
     // What an element keeps of its device.
     (a.set !== DEVICE_POLICY || equalBytes(a.userdata ?? NOTHING, b.userdata ?? NOTHING)) &&
-    equalBytes(limitOf(a), limitOf(b))
+    equalBytes(a.expression?.data ?? NOTHING, b.expression?.data ?? NOTHING)
   );
-}
-
-/** What has been counted is no part of what an element should be. */
-function limitOf({ expression }: Member): Uint8Array {
-  return expression?.name === 'counter' ? NOTHING : (expression?.data ?? NOTHING);
 }
 
 const NOTHING = new Uint8Array();

@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { CensusLine } from '../agent/census.js';
 import { type Count, readCounters } from '../agent/counters.js';
 import type { VisitNamespace } from '../agent/namespace-directory.js';
-import { readPassed } from '../agent/passed.js';
+import { type Passed, readPassed } from '../agent/passed.js';
 import type { Plan } from '../agent/plan.js';
 import { countsAdmitted } from '../agent/shared-state.js';
 import type { Kernel, NamespaceHandle } from '../kernel/kernel.js';
@@ -60,7 +60,11 @@ export class CounterReader {
       await this.#readSets(kernel, namespace, first, { sets, ownTables });
       this.#nameDevices(kernel, name, namespace, first);
     });
-    this.traffic.end(ownTables ? [...sets, ...sets.filter(countsAdmitted).map(ofFiles)] : sets);
+    this.traffic.end(
+      ownTables
+        ? [...sets, ...sets.filter((set) => countsAdmitted(set) && !set.endsWith('.early')).map(ofFiles)]
+        : sets,
+    );
     this.#fileDrops.end();
     this.#namespaces = present;
     const own = new Set(this.traffic.own);
@@ -77,27 +81,25 @@ export class CounterReader {
     try {
       const handed = new Map<string, Map<number, Count>>();
       for (const set of sets) {
-        if (ownTables && countsAdmitted(set)) handed.set(set, readAll(netfilter, set));
-        else {
+        if (countsAdmitted(set)) {
+          // What was counted before the agent had made an element is counted for one with what is counted there.
+          const main = set.replace(/\.early$/, '');
+          handed.set(main, readAll(netfilter, set, handed.get(main)));
+        } else {
           readCounters(netfilter, set, (index, packets, bytes) => {
             this.traffic.count(set, first + index, packets, bytes);
           });
         }
         await turn();
       }
-      if (ownTables) this.#countPassed(netfilter, first, handed);
+      this.#countPassed(ownTables ? readPassed(netfilter) : NONE_PASSED, first, handed);
     } finally {
       netfilter.close();
     }
   }
 
   /** Of what the door let through to devices' own tables it is admitted what has passed those, and the rest dropped. */
-  #countPassed(
-    netfilter: NetlinkSocket,
-    first: number,
-    handed: ReadonlyMap<string, ReadonlyMap<number, Count>>,
-  ): void {
-    const all = readPassed(netfilter);
+  #countPassed(all: Passed, first: number, handed: ReadonlyMap<string, ReadonlyMap<number, Count>>): void {
     for (const [set, counts] of handed) {
       const direction = set.startsWith('ingress') ? 'ingress' : 'egress';
       for (const [index, count] of counts) {
@@ -128,6 +130,8 @@ export class CounterReader {
   }
 }
 
+const NONE_PASSED: Passed = new Map();
+
 /** Whether a policy is a file, or somebody has attached one by hand. */
 export function mayHaveOwnTables(
   { policies }: Pick<Plan, 'policies'>,
@@ -137,9 +141,21 @@ export function mayHaveOwnTables(
   return [...policies.values()].some(({ program }) => program !== undefined);
 }
 
-function readAll(netfilter: NetlinkSocket, set: string): Map<number, Count> {
-  const counts = new Map<number, Count>();
-  readCounters(netfilter, set, (index, packets, bytes) => counts.set(index, { packets, bytes }));
+/** @param counts what has been counted elsewhere, to which it's added. */
+function readAll(
+  netfilter: NetlinkSocket,
+  set: string,
+  counts = new Map<number, Count>(),
+): Map<number, Count> {
+  readCounters(netfilter, set, (index, packets, bytes) => {
+    const known = counts.get(index);
+    if (!known) {
+      counts.set(index, { packets, bytes });
+      return;
+    }
+    known.packets += packets;
+    known.bytes += bytes;
+  });
   return counts;
 }
 

@@ -18,6 +18,7 @@ import {
   ADMITTED_SETS,
   BY_HAND_MARK,
   DEVICE_POLICY,
+  EARLY_SETS,
   type PlainMembership,
   type PolicyMembership,
 } from './membership.js';
@@ -160,7 +161,7 @@ class Renderer {
       policies: new Map(
         this.#input.policies.map(({ policy, mark }) => [policy.name, this.#membership(policy, mark)]),
       ),
-      byHand: { mark: BY_HAND_MARK, facts: [], limits: [], plain: this.#admitted() },
+      byHand: { mark: BY_HAND_MARK, facts: [], limits: [], plain: [] },
       counters,
     };
   }
@@ -170,10 +171,9 @@ class Renderer {
     return {
       mark,
       facts: this.#factsOf([policy]),
-      plain: [
-        ...this.#lanes(policy).map(({ set, withMac }) => (withMac ? { set, withMac } : { set })),
-        ...this.#admitted(),
-      ],
+      plain: this.#lanes(policy).map(
+        ({ set, withMac }): PlainMembership => (withMac ? { set, withMac } : { set }),
+      ),
       limits: plans.flatMap(({ limits }) =>
         limits.flatMap((limit) => {
           const rate = policy.limits[limit.key];
@@ -195,10 +195,6 @@ class Renderer {
   /** The guards of a policy that are none of its lane's. */
   #guardsInside({ guards }: Plan): GuardName[] {
     return this.#hasLanes ? guards.filter((guard) => guard !== 'mac') : guards;
-  }
-
-  #admitted(): PlainMembership[] {
-    return this.#directions.map((direction) => ({ set: ADMITTED_SETS[direction] }));
   }
 
   #lane(policy: Policy, direction: Direction): Lane {
@@ -271,9 +267,14 @@ class Renderer {
       `\t\tcomment "what passed ${WORDS[direction]}, by device"`,
       '\t}',
     );
-    // A lookup counts in the element that it finds. That it finds none is for who compares the tables to mend.
+    this.#counter(
+      EARLY_SETS[direction],
+      `what passed ${WORDS[direction]} before there was an element to count it`,
+    );
+    // A lookup counts in the element that it finds.
     this.#chain(`${direction}.admit`, `counts what passes ${WORDS[direction]}`, [
       countAndAccept(direction),
+      `add @${EARLY_SETS[direction]} { ${INDEX[direction]} }`,
       'accept',
     ]);
     for (const reason of reasons) this.#dropped(direction, reason);
@@ -290,7 +291,11 @@ class Renderer {
     ]);
     for (const { policy, plan } of plans) this.#policy(direction, policy, plan);
     this.#door(direction);
-    return [ADMITTED_SETS[direction], ...reasons.map((reason) => `${direction}.dropped.${reason}`)];
+    return [
+      ADMITTED_SETS[direction],
+      EARLY_SETS[direction],
+      ...reasons.map((reason) => `${direction}.dropped.${reason}`),
+    ];
   }
 
   #counter(set: string, comment: string): void {

@@ -13,10 +13,7 @@ export const ATTACH_2 = [
 /** The same for a device that has had tables. */
 export const REATTACH_2 = ['NEWTABLE tapwall.2.guard', 'DELTABLE tapwall.2.guard', ...ATTACH_2];
 /** What a device of an inline policy joins: what is known of it first, then the policy. */
-export const JOIN_PLAIN = ['ingress.admitted', 'egress.admitted', 'device.policy'].map(
-  (set) => `NEWSETELEM tapwall ${set}`,
-);
-export const JOIN = ['NEWSETELEM tapwall mac.assigned', ...JOIN_PLAIN];
+export const JOIN = ['NEWSETELEM tapwall mac.assigned', 'NEWSETELEM tapwall device.policy'];
 
 export const FIRST = ['NEWCHAIN', 'DELRULE', 'NEWRULE'];
 export const LAST = ['DELRULE', 'DELCHAIN'];

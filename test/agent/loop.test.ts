@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { FakeKernel } from '#src/kernel/fake.js';
 import { parseAttributes, readHost32 } from '#src/netlink/attribute.js';
 import { parseRecord } from '#src/program/record.js';
-import { ATTACH_2, hookOperations, JOIN, JOIN_PLAIN } from './expected.js';
+import { ATTACH_2, hookOperations, JOIN } from './expected.js';
 import { numberIn, sharedTable } from './state.js';
 import {
   bind,
@@ -66,7 +66,10 @@ underEach('a device that appears gets its policy in one transaction', (the) => {
     microseconds: attached.microseconds,
   });
   const [now, late] = hookOperations(the, 'macvtap0', 2);
-  const first = the.setting.kind === 'inline' ? [...JOIN, ...now] : [...JOIN_PLAIN, ...ATTACH_2, ...now];
+  const first =
+    the.setting.kind === 'inline'
+      ? [...JOIN, ...now]
+      : ['NEWSETELEM tapwall device.policy', ...ATTACH_2, ...now];
   assert.deepEqual(rig.transactions().map(operations), late.length > 0 ? [first, late] : [first]);
 });
 

@@ -59,6 +59,7 @@ const DIRECTIONS = [
 
 export const COUNTERS = DIRECTIONS.flatMap(([word]) => [
   `${word}.admitted`,
+  `${word}.admitted.early`,
   `${word}.dropped.policy`,
   `${word}.dropped.unmatched`,
 ]);
@@ -100,9 +101,7 @@ class Dump {
 }
 
 /** Where every device that is admitted has an element. */
-export const ADMITTED: readonly string[] = Object.values(ADMITTED_SETS);
-export const isFilledByPackets = (set: string) => !ADMITTED.includes(set);
-const PLAIN = ADMITTED.map((set) => ({ set }));
+const ADMITTED: readonly string[] = Object.values(ADMITTED_SETS);
 
 /** Marks stay with names, as the agent keeps them. */
 const marks = new Map<string, number>();
@@ -161,7 +160,12 @@ function dumpShared(policies: readonly TestPolicy[], markers: Markers): Ruleset 
     dump.chain('egress.guard.mac', [lookup('mac.assigned')], [lead('egress.dropped.policy')]);
   }
   for (const [word, number] of DIRECTIONS) {
-    dump.chain(`${word}.admit`, [lookup(`${word}.admitted`)], [compare(0)]);
+    dump.chain(
+      `${word}.admit`,
+      [lookup(`${word}.admitted`)],
+      [update(`${word}.admitted.early`)],
+      [compare(0)],
+    );
     dump.chain(`${word}.dropped.policy`, [update(`${word}.dropped.policy`)], [compare(0)]);
     dump.chain(`${BY_HAND}.${word}`, [lead(`${word}.admit`)]);
     for (const policy of policies) policyChain(dump, word, policy, markers);
@@ -195,7 +199,7 @@ function dumpShared(policies: readonly TestPolicy[], markers: Markers): Ruleset 
 /** What a plan has of the shared table and of policies. */
 export function sharedPlan(
   policies: readonly TestPolicy[],
-): Pick<Plan, 'blueprint' | 'policies' | 'byHand' | 'counters' | 'filledByPackets'> {
+): Pick<Plan, 'blueprint' | 'policies' | 'byHand' | 'counters'> {
   const link = policies.find((policy) => 'facts' in policy && policy.link !== undefined);
   const [first, second] = compilations(link && 'facts' in link ? link.link : undefined, (markers) =>
     dumpShared(policies, markers),
@@ -207,11 +211,10 @@ export function sharedPlan(
         const name = nameOf(policy);
         const program = 'messages' in policy ? policy : undefined;
         const facts = 'facts' in policy ? policy.facts : [];
-        return [name, { name, mark: markOf(name), facts, limits: [], plain: PLAIN, program }];
+        return [name, { name, mark: markOf(name), facts, limits: [], plain: [], program }];
       }),
     ),
-    byHand: { name: BY_HAND, mark: BY_HAND_MARK, facts: [], limits: [], plain: PLAIN, program: undefined },
+    byHand: { name: BY_HAND, mark: BY_HAND_MARK, facts: [], limits: [], plain: [], program: undefined },
     counters: COUNTERS,
-    filledByPackets: COUNTERS.filter(isFilledByPackets),
   };
 }

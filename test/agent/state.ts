@@ -14,7 +14,7 @@ import { HELD_SET } from '#src/program/held.js';
 import { isMoreChain } from '#src/program/hook.js';
 import { parseDeviceTableName } from '#src/program/name.js';
 import { type AttachmentRecord, parseRecord } from '#src/program/record.js';
-import { COUNTERS, isFilledByPackets } from './shared-plan.js';
+import { COUNTERS } from './shared-plan.js';
 
 export function sharedTable(kernel: FakeKernel, namespace?: NamespaceHandle): FakeTable | undefined {
   return kernel.tables(namespace).find(({ name }) => name === SHARED_TABLE);
@@ -146,7 +146,7 @@ export function checkDoor(kernel: FakeKernel, plan: Plan, namespace?: NamespaceH
     const gone = indexes.filter((index) => !present.has(index));
     assert.deepEqual(gone, [], `elements in ${set}`);
     // What a device has been counted for stays while it is there.
-    if (COUNTERS.includes(set) && isFilledByPackets(set)) continue;
+    if (COUNTERS.includes(set)) continue;
     const own: Set<number> = new Set(setOf(table, 'device.policy').map(({ key }) => numberIn(key)));
     assert.deepEqual(
       indexes.filter((index) => !own.has(index)),

@@ -18,7 +18,7 @@ import { encodeTransaction, transactionLength } from '#src/nftables/transaction.
 import { memberSegment } from '#src/program/member.js';
 import type { Program } from '#src/program/program.js';
 import { program, type Sketch } from './program.js';
-import { ADMITTED, COUNTERS, inline, isFilledByPackets, sharedPlan, type TestPolicy } from './shared-plan.js';
+import { COUNTERS, inline, sharedPlan, type TestPolicy } from './shared-plan.js';
 import { checkDoor, installed, numberIn, sharedTable } from './state.js';
 
 export { program } from './program.js';
@@ -284,13 +284,13 @@ export class Rig {
 
   /** What frames of a device do: each counter has an element for it then. */
   sendFrames(index: number): void {
-    this.#changeElements('join', COUNTERS.filter(isFilledByPackets), index);
+    this.#changeElements('join', COUNTERS, index);
     this.kernel.forgetNotifications(this.namespace);
   }
 
   /** What somebody does who takes from a device what admits it. */
   removeElements(index: number): void {
-    this.#changeElements('leave', ['device.policy', 'mac.assigned', ...ADMITTED], index);
+    this.#changeElements('leave', ['device.policy', 'mac.assigned'], index);
   }
 
   #changeElements(kind: 'join' | 'leave', sets: readonly string[], index: number): void {

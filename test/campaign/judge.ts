@@ -118,7 +118,6 @@ function factsOf(rules: Rules, guest: Guest): Map<string, string[]> {
   const assigned = [`${index}${mac.replaceAll(':', '')}0000`];
   const hasLane = rules.policies.length <= 4;
   if (hasLane) facts.set(`policy.${verdict.policy}.devices`, [index]);
-  for (const set of ['ingress.admitted', 'egress.admitted']) facts.set(set, [index]);
   // No other guard of the campaign's compares MACs.
   if (guards.includes('mac')) {
     facts.set(hasLane ? `policy.${verdict.policy}.macs` : 'mac.assigned', assigned);
@@ -148,18 +147,22 @@ export class Judge {
   /** Each by its rules: to find out what they come to takes a second. */
   static readonly #known = new Map<string, Judge>();
 
-  static async of(rules: Rules): Promise<Judge> {
-    const key = JSON.stringify(rules);
-    const judge = Judge.#known.get(key) ?? (await Judge.#make(rules));
+  static async of(rules: Rules, namespaces: number): Promise<Judge> {
+    const key = JSON.stringify([rules, namespaces > 1]);
+    const judge = Judge.#known.get(key) ?? (await Judge.#make(rules, namespaces > 1));
     Judge.#known.set(key, judge);
     return judge;
   }
 
   /** Lets an agent start in an empty namespace, for what it puts there. */
-  static async #make(rules: Rules): Promise<Judge> {
+  static async #make(rules: Rules, servesSeveral: boolean): Promise<Judge> {
     const namespace = kernel.createNamespace();
     try {
-      const state = await withFiles(filesOf(rules), async (folder) => {
+      const files = filesOf(rules);
+      // The sets are of another size then. There is none of that name.
+      const several = servesSeveral ? 'namespaces: [self, /nonexistent/namespace]\n' : '';
+      files['tapwall.yaml'] = `${several}${files['tapwall.yaml']}`;
+      const state = await withFiles(files, async (folder) => {
         const agent = await Agent.start(loadConfiguration(join(folder, 'tapwall.yaml')), { namespace });
         const found = readState(namespace);
         await agent.stop();
@@ -224,7 +227,7 @@ export class Judge {
       const common = new Set(twin);
       wrong.push(...twin.filter((element) => !present.includes(element)).map((one) => `${set} lacks ${one}`));
       const own = present.filter((element) => !common.has(element));
-      const isCounter = /\.dropped\..*$/.test(set);
+      const isCounter = /\.(admitted(\.early)?|dropped\..*)$/.test(set);
       const keys = own.map((element) => /^1=[0-9a-f]{8}([0-9a-f]*)/.exec(element)?.[1] ?? element);
       for (const key of keys) {
         if (!covered.has(key.slice(0, 8))) wrong.push(`${set} has ${key} of no device`);

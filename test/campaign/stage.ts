@@ -77,7 +77,7 @@ export class Stage {
   /** An agent on a host without a guest. */
   static async open(lab: Lab, parts: StageParts): Promise<Stage> {
     const { rules, folder, others } = parts;
-    const judge = await Judge.of(rules);
+    const judge = await Judge.of(rules, 1 + others.length);
     const agent = new AgentProcess(lab, folder);
     const names = new NamedNamespaces();
     const common: Common = { agent, names, stages: [], rules, judge, isReleased: false, step: 0 };
@@ -185,7 +185,7 @@ export class Stage {
 
   /** Puts other rules into the files; the agent does not know of them yet. */
   async useRules(rules: Rules): Promise<void> {
-    const judge = await Judge.of(rules);
+    const judge = await Judge.of(rules, this.all.length);
     for (const { guests, traffic } of this.all) {
       for (const guest of guests.all) traffic.board.setWindow(guest.slot, 'others', 1);
       await traffic.arrived();

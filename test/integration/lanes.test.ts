@@ -1,9 +1,11 @@
 /** How frames find their policy: by sets of its devices where policies are few, else by a mark. To a VM it is the same. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { readShared } from '#src/agent/shared-state.js';
 import { statusIn } from '#src/agent/status.js';
 import { ETH_P_IP, ethernet, udp } from '#src/demo/frame.js';
 import type { Tap } from '#src/demo/tap.js';
+import { NETLINK_NETFILTER } from '#src/netlink/constants.js';
 import { MOST_LANES } from '#src/policy/lane.js';
 import { PLACEMENTS, withAgent } from '../support/agent.js';
 import { loadNft } from '../support/door.js';
@@ -135,5 +137,33 @@ it('leaves no mark for rules to see, whatever finds the policy', async () => {
         assert.deepEqual(await fates([packet(world, guest)]), [true], `${others} others`);
       }
     });
+  });
+});
+
+it('loses no frame of those that pass when the agent makes the elements that count them', async () => {
+  await withLab(async (lab) => {
+    const silent =
+      'for one in all default; do echo 1 > /proc/sys/net/ipv6/conf/$one/disable_ipv6 || exit 1; done';
+    assert.equal(runIn(lab.host.namespace, ['bash', '-c', silent]).status, 0);
+    const [guest, world] = [lab.addGuest(GUEST), lab.world()];
+    const netfilter = kernel.openSocket({ protocol: NETLINK_NETFILTER, namespace: lab.host.namespace });
+    const counting = () =>
+      [...(readShared(netfilter)?.counted.get(guest.index) ?? [])].map(({ set }) => set).sort();
+    try {
+      await withAgent(lab, { 'tapwall.yaml': configuration(0) }, async () => {
+        // Some before there is an element, some while it's made, some when it is there.
+        let sent = 0;
+        for (let isMade = false, more = 20; more > 0; more -= isMade ? 1 : 0) {
+          assert.deepEqual(await fates([packet(guest, world), packet(world, guest)]), [true, true]);
+          sent++;
+          isMade = counting().includes('egress.admitted');
+        }
+        assert.ok(counting().includes('egress.admitted.early'));
+        const [device] = statusIn(kernel, lab.host.namespace).devices;
+        assert.deepEqual([device?.egress.admitted.packets, device?.ingress.admitted.packets], [sent, sent]);
+      });
+    } finally {
+      netfilter.close();
+    }
   });
 });

@@ -166,7 +166,7 @@ describe('a scrape', () => {
       await running.saw('reload-failed');
       // What was read before serves for a second.
       let later = await scrape(socket);
-      // The other two have counted nothing, and have the series of what was admitted all the same.
+      // The other two have counted nothing, and have the series of what was admitted all the same, once the agent had time.
       for (; later.get('tapwall_metered_devices{series="own"}') !== 2; later = await scrape(socket));
       assert.equal(later.get('tapwall_dropped_packets_total{direction="egress",reason="policy"}'), 2);
       assert.deepEqual(

@@ -104,7 +104,7 @@ describe('frames of a VM', () => {
     assert.deepEqual(seen, expected);
     const sent = Object.values(frames);
     const arrived: Buffer[] = [];
-    const wanted = set.endsWith('.admitted') ? sent.length : 0;
+    const wanted = set.endsWith('.admitted.early') ? sent.length : 0;
     for (
       let quiet = 0;
       quiet < (wanted > 0 ? 5000 : 50) && arrived.length < Math.max(1, wanted);
@@ -120,7 +120,7 @@ describe('frames of a VM', () => {
 
   test('that are legitimate pass all guards together', async () => {
     admit('strict');
-    await expectAll(guest, world, LEGITIMATE, 'egress.admitted');
+    await expectAll(guest, world, LEGITIMATE, 'egress.admitted.early');
   });
 
   for (const guard of GUARD_NAMES) {
@@ -133,14 +133,14 @@ describe('frames of a VM', () => {
   for (const [guard, frames] of Object.entries(SPARED)) {
     test(`pass ${guard} where it is not about them`, async () => {
       admit(guard);
-      await expectAll(guest, world, frames, 'egress.admitted');
+      await expectAll(guest, world, frames, 'egress.admitted.early');
     });
   }
 
   for (const guard of GUARD_NAMES.filter((name) => !name.startsWith('no-'))) {
     test(`that are legitimate pass ${guard}`, async () => {
       admit(guard);
-      await expectAll(guest, world, LEGITIMATE, 'egress.admitted');
+      await expectAll(guest, world, LEGITIMATE, 'egress.admitted.early');
     });
   }
 
@@ -155,7 +155,7 @@ describe('frames of a VM', () => {
   test('to it pass all guards together, whoever they come from', async () => {
     admit('strict');
     const frames = Object.entries(LEGITIMATE).map(([name, bytes]) => [name, toVm(bytes)] as const);
-    await expectAll(world, guest, Object.fromEntries(frames), 'ingress.admitted');
+    await expectAll(world, guest, Object.fromEntries(frames), 'ingress.admitted.early');
   });
 
   test('of a device without a policy are counted as unmatched, in both directions', async () => {
@@ -170,7 +170,7 @@ describe('frames of a VM', () => {
     const seen: string[] = [];
     for (const frames of STRICT.map((guard) => DROPPED[guard])) {
       for (const [name, bytes] of Object.entries(frames)) {
-        if ((await counted(() => guest.send(bytes))) === 'egress.admitted') seen.push(name);
+        if ((await counted(() => guest.send(bytes))) === 'egress.admitted.early') seen.push(name);
       }
     }
     assert.deepEqual(seen, []);
@@ -178,7 +178,7 @@ describe('frames of a VM', () => {
 
   test('pass unguarded when it is admitted by hand', async () => {
     door.admit(membersOf({ index: guest.index, mac: VM.mac, addresses, policy: source.byHand }));
-    await expectAll(guest, world, DROPPED.mac, 'egress.admitted');
+    await expectAll(guest, world, DROPPED.mac, 'egress.admitted.early');
   });
 
   test('have no mark when they leave the host, nor when they reach the VM', () => {

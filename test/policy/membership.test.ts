@@ -58,8 +58,6 @@ function inNft(index: number): string {
     'limit.bytes.egress': [`${index} limit rate over 30000 bytes/hour burst 65536 bytes`],
     'policy.lan-guard.devices': [`${index}`],
     'policy.lan-guard.macs': [`${index} . ${MAC}`],
-    'ingress.admitted': [`${index}`],
-    'egress.admitted': [`${index}`],
     'device.policy': [`${index} : 0x01020304`],
   };
   return Object.entries(elements)
@@ -131,7 +129,7 @@ describe('the elements of a device', () => {
     });
     const ids = members.map(({ set, key }) => `${set} ${Buffer.from(key).toString('hex')}`);
     assert.equal(new Set(ids).size, ids.length);
-    assert.equal(ids.length, 20);
+    assert.equal(ids.length, 18);
   });
 
   test('end with the policy, and are nothing else without facts and limits', () => {
@@ -139,7 +137,7 @@ describe('the elements of a device', () => {
     const byHand = membersOf({ index: 7, mac: MAC, addresses: assigned, policy: source.byHand });
     assert.deepEqual(
       byHand.map(({ set }) => set),
-      ['ingress.admitted', 'egress.admitted', DEVICE_POLICY],
+      [DEVICE_POLICY],
     );
     assert.deepEqual(byHand.at(-1), policyMember(7, 1));
   });
@@ -149,7 +147,7 @@ describe('the elements of a device', () => {
       const sets = membersOf({ index: 7, mac, addresses: [], policy }).map(({ set }) => set);
       assert.deepEqual(
         sets.filter((set) => !set.startsWith('limit.')),
-        ['policy.lan-guard.devices', 'ingress.admitted', 'egress.admitted', DEVICE_POLICY],
+        ['policy.lan-guard.devices', DEVICE_POLICY],
       );
     }
   });

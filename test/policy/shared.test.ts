@@ -9,7 +9,6 @@ import { SourceError } from '#src/error.js';
 import { GUARD_NAMES } from '#src/policy/guard-name.js';
 import { MOST_LANES } from '#src/policy/lane.js';
 import { tokenize } from '#src/policy/lexer.js';
-import { ADMITTED_SETS } from '#src/policy/membership.js';
 import { prefixLengths, renderShared, type SharedInput } from '#src/policy/shared.js';
 import { loadNft } from '../support/door.js';
 import { runIn, withLab } from '../support/host.js';
@@ -22,7 +21,6 @@ const NOTHING: SharedInput = {
   mostDevices: 1024,
   hooks: { egress: true },
 };
-const ADMITTED = Object.values(ADMITTED_SETS);
 const AT = (line: number) => ({ file: 'tapwall.yaml', line, column: 5 });
 
 function namedSet(parts: Partial<NamedSet>): NamedSet {
@@ -152,8 +150,7 @@ describe('the text of the shared table', () => {
       'goto egress.admit',
     ]);
     assert.ok(![...found.keys()].some((name) => name.endsWith('.marked')));
-    const plain = policies.get('p0')?.plain.map(({ set }) => set);
-    assert.deepEqual([plain, policies.get('p0')?.facts], [ADMITTED, ['mac.assigned']]);
+    assert.deepEqual([policies.get('p0')?.plain, policies.get('p0')?.facts], [[], ['mac.assigned']]);
   });
 
   test('has guards before limits, limits before rules, and the default at the end', () => {
@@ -206,6 +203,7 @@ describe('the text of the shared table', () => {
   test('has no guard, set or reason that no policy uses', () => {
     const inUse = [
       'admitted',
+      'admitted.early',
       'dropped.unmatched',
       'dropped.policy',
       'dropped.mac',
@@ -213,6 +211,7 @@ describe('the text of the shared table', () => {
     ];
     assert.deepEqual(source.counters, [
       'ingress.admitted',
+      'ingress.admitted.early',
       'ingress.dropped.unmatched',
       ...inUse.map((name) => `egress.${name}`),
     ]);
@@ -238,14 +237,12 @@ describe('the text of the shared table', () => {
     assert.deepEqual(membership?.plain, [
       { set: 'policy.lan-guard.devices' },
       { set: 'policy.lan-guard.macs', withMac: true },
-      ...ADMITTED.map((set) => ({ set })),
     ]);
     assert.deepEqual(
       membership?.limits.map(({ set }) => set),
       ['limit.broadcast.egress'],
     );
-    const plain = ADMITTED.map((set) => ({ set }));
-    assert.deepEqual(source.byHand, { mark: 1, facts: [], limits: [], plain });
+    assert.deepEqual(source.byHand, { mark: 1, facts: [], limits: [], plain: [] });
   });
 
   test('takes the mark away from frames where rules may ask for it', () => {

@@ -1,0 +1,83 @@
+import { TapwallError } from '../error.js';
+import { ADMITTED_SETS } from '../policy/membership.js';
+import { indexSegment } from '../program/member.js';
+import type { Committer } from './committer.js';
+import type { Device } from './device.js';
+import type { Plan } from './plan.js';
+
+/** Milliseconds that nothing has to be done in: devices come together, and with what else takes the host's time. */
+const PAUSE_MS = 500;
+/** Devices in one transaction: some 6 µs each, for which a device that comes just then has to wait. */
+const MOST_DEVICES = 16;
+
+/**
+ * Makes the elements in which what passes is counted, when there is nothing else to do. Until then frames count
+ * themselves elsewhere, which takes them longer, and a device that is attached does not wait for 6 µs more.
+ */
+export class Counting {
+  readonly #now: () => number;
+  readonly #waiting = new Set<Device>();
+  #dueAt = Number.POSITIVE_INFINITY;
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** On the clock that it was given; infinite where all is made. */
+  get dueAt(): number {
+    return this.#dueAt;
+  }
+
+  /** Milliseconds until some are to be made; infinite where all are. */
+  get untilDue(): number {
+    return Math.max(0, this.#dueAt - this.#now());
+  }
+
+  /** Remembers those of some devices that have none. To be called when they have been dealt with. */
+  note(devices: Iterable<Device>): void {
+    for (const device of devices) {
+      if (device.hasCounters || !device.admission.admits) continue;
+      this.#waiting.add(device);
+      this.#dueAt = this.#now() + PAUSE_MS;
+    }
+  }
+
+  /**
+   * Makes some of them, if it is time.
+   * @returns why it cannot; frames are counted all the same.
+   */
+  run(plan: Plan, devices: ReadonlyMap<number, Device>, committer: Committer): TapwallError | undefined {
+    if (this.#now() < this.#dueAt) return undefined;
+    const some: Device[] = [];
+    for (const device of this.#waiting) {
+      if (some.length >= MOST_DEVICES) break;
+      this.#waiting.delete(device);
+      if (devices.get(device.link.index) === device && device.admission.admits) some.push(device);
+    }
+    const sets = setsOf(plan);
+    this.#dueAt = this.#waiting.size > 0 ? this.#now() : Number.POSITIVE_INFINITY;
+    if (some.length === 0 || sets.length === 0) return undefined;
+    try {
+      committer.transact(some.map(({ link }) => indexSegment('join', sets, link.index)));
+    } catch (error) {
+      if (!(error instanceof TapwallError)) throw error;
+      this.#waiting.clear();
+      this.#dueAt = Number.POSITIVE_INFINITY;
+      return error;
+    }
+    for (const device of some) device.hasCounters = true;
+    return undefined;
+  }
+}
+
+const known = new WeakMap<readonly string[], readonly string[]>();
+
+/** One list for a plan, since its messages are kept by it. */
+export function setsOf({ counters }: Pick<Plan, 'counters'>): readonly string[] {
+  let sets = known.get(counters);
+  if (!sets) {
+    sets = Object.values(ADMITTED_SETS).filter((set) => counters.includes(set));
+    known.set(counters, sets);
+  }
+  return sets;
+}
