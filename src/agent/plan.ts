@@ -16,16 +16,10 @@ import { readUserFile, Unreadable } from '../files/read.js';
 import { type Judge, refuseDoubts } from '../files/trust.js';
 import { countElements } from '../nftables/packed-elements.js';
 import { blankEgressChains } from '../policy/egress-chain.js';
+import { prefixLengths } from '../policy/fact.js';
 import { ADMITTED_SETS, type PolicyMembership } from '../policy/membership.js';
 import { capacityOf } from '../policy/named-set-text.js';
-import {
-  BY_HAND,
-  FIRST_MARK,
-  POLICY_CHAIN,
-  prefixLengths,
-  renderShared,
-  type SharedSource,
-} from '../policy/shared.js';
+import { BY_HAND, FIRST_MARK, POLICY_CHAIN, renderShared, type SharedSource } from '../policy/shared.js';
 import { type Blueprint, SHARED_TABLE } from '../program/blueprint.js';
 import { type HeldElements, heldElements, withElements } from '../program/held.js';
 import type { Program } from '../program/program.js';

@@ -1,4 +1,4 @@
-import type { AssignedAddress } from '../config/configuration.js';
+import type { AssignedAddress, Binding } from '../config/configuration.js';
 import { parseMac } from '../links/link.js';
 import { align, writeHost32 } from '../netlink/bytes.js';
 
@@ -13,6 +13,16 @@ export type FactKind = 'mac.assigned' | 'ip4.assigned' | 'ip6.assigned' | 'nd.ta
 export interface PrefixLengths {
   ip4: readonly number[];
   ip6: readonly number[];
+}
+
+/** The lengths of the prefixes in bindings, shortest first, single addresses left out. */
+export function prefixLengths(bindings: readonly Pick<Binding, 'addresses'>[]): PrefixLengths {
+  const addresses = bindings.flatMap((binding) => binding.addresses ?? []);
+  const of = (family: 4 | 6, single: number) => {
+    const lengths = addresses.filter((one) => one.family === family).map((one) => one.prefixLength);
+    return [...new Set(lengths)].filter((length) => length < single).sort((a, b) => a - b);
+  };
+  return { ip4: of(4, 32), ip6: of(6, 128) };
 }
 
 /** What the kernel calls its own of one device. */

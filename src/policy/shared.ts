@@ -1,11 +1,4 @@
-import type {
-  Binding,
-  GuardName,
-  InlinePolicy,
-  NamedSet,
-  Policy,
-  PolicyText,
-} from '../config/configuration.js';
+import type { GuardName, InlinePolicy, NamedSet, Policy, PolicyText } from '../config/configuration.js';
 import { SourceError } from '../error.js';
 import { HELD_SET } from '../program/held.js';
 import { checkChainText } from './chain-text.js';
@@ -64,16 +57,6 @@ export interface SharedSource {
 
 /** Why the door drops a frame; the last part of the name of the set that counts it. */
 export type DropReason = 'unmatched' | 'policy' | GuardName | LimitReason;
-
-/** The lengths of the prefixes in bindings, shortest first, single addresses left out. */
-export function prefixLengths(bindings: readonly Pick<Binding, 'addresses'>[]): PrefixLengths {
-  const addresses = bindings.flatMap((binding) => binding.addresses ?? []);
-  const of = (family: 4 | 6, single: number) => {
-    const lengths = addresses.filter((one) => one.family === family).map((one) => one.prefixLength);
-    return [...new Set(lengths)].filter((length) => length < single).sort((a, b) => a - b);
-  };
-  return { ip4: of(4, 32), ip6: of(6, 128) };
-}
 
 /**
  * Renders the shared table: only what some policy uses.

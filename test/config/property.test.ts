@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { parseConfiguration } from '#src/config/load.js';
 import { formatProblem, TapwallError } from '#src/error.js';
-import { prefixLengths, renderShared } from '#src/policy/shared.js';
+import { prefixLengths } from '#src/policy/fact.js';
+import { renderShared } from '#src/policy/shared.js';
 
 /** Whatever the text: a configuration, or an error whose every problem can be shown. Never anything else. */
 function assertCivil(text: string): void {
