@@ -5,8 +5,10 @@ import type { Committer } from './committer.js';
 import type { Device } from './device.js';
 import type { Plan } from './plan.js';
 
-/** Milliseconds that nothing has to be done in: devices come together, and with what else takes the host's time. */
+/** Milliseconds without a new device: devices come together, and with what else takes the host's time. */
 const PAUSE_MS = 500;
+/** After so many milliseconds it's done whether devices come or not, in turns in which there is nothing else to do. */
+const LONGEST_MS = 10_000;
 /** Devices in one transaction: some 6 µs each, for which a device that comes just then has to wait. */
 const MOST_DEVICES = 16;
 
@@ -18,6 +20,8 @@ export class Counting {
   readonly #now: () => number;
   readonly #waiting = new Set<Device>();
   #dueAt = Number.POSITIVE_INFINITY;
+  /** Since when there have been some that wait. */
+  #since = Number.POSITIVE_INFINITY;
 
   constructor(now: () => number) {
     this.#now = now;
@@ -37,8 +41,10 @@ export class Counting {
   note(devices: Iterable<Device>): void {
     for (const device of devices) {
       if (device.hasCounters || !device.admission.admits) continue;
+      const now = this.#now();
+      if (this.#waiting.size === 0) this.#since = now;
       this.#waiting.add(device);
-      this.#dueAt = this.#now() + PAUSE_MS;
+      this.#dueAt = Math.min(now + PAUSE_MS, this.#since + LONGEST_MS);
     }
   }
 

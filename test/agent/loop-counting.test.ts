@@ -54,6 +54,24 @@ underEach(
   inlineSettings,
 );
 
+underEach(
+  'they are made even if devices come all the time',
+  (the) => {
+    let now = 0;
+    const rig = new Rig(the.guardAll(), the.kernel(), undefined, () => now);
+    rig.start();
+    for (now = 0; now < 10_000; now += 400) {
+      rig.addDevice(`macvtap${now / 400}`);
+      rig.step();
+      rig.step();
+    }
+    assert.deepEqual(counting(rig), [[], []]);
+    rig.step();
+    assert.equal(counting(rig)[0]?.length, 16);
+  },
+  inlineSettings,
+);
+
 underEach('a device that is gone by then, or that nothing admits, has none', (the) => {
   let now = 0;
   const rig = new Rig(the.guardAll(), the.kernel(), undefined, () => now);
