@@ -5,12 +5,15 @@ import type { Committer } from './committer.js';
 import type { Device } from './device.js';
 import type { Plan } from './plan.js';
 
-/** Milliseconds without a new device: devices come together, and with what else takes the host's time. */
+/**
+ * Milliseconds without a new device: devices come together, and with what else takes the host's time. Also those between
+ * two transactions: each has whoever dumps the tables begin again, and a dump of thousands takes a while.
+ */
 const PAUSE_MS = 500;
 /** After so many milliseconds it's done whether devices come or not, in turns in which there is nothing else to do. */
 const LONGEST_MS = 10_000;
 /** Devices in one transaction: some 6 µs each, for which a device that comes just then has to wait. */
-const MOST_DEVICES = 16;
+const MOST_DEVICES = 128;
 
 /**
  * Makes the elements in which what passes is counted, when there is nothing else to do. Until then frames count
@@ -61,7 +64,7 @@ export class Counting {
       if (devices.get(device.link.index) === device && device.admission.admits) some.push(device);
     }
     const sets = setsOf(plan);
-    this.#dueAt = this.#waiting.size > 0 ? this.#now() : Number.POSITIVE_INFINITY;
+    this.#dueAt = this.#waiting.size > 0 ? this.#now() + PAUSE_MS : Number.POSITIVE_INFINITY;
     if (some.length === 0 || sets.length === 0) return undefined;
     try {
       committer.transact(some.map(({ link }) => indexSegment('join', sets, link.index)));
