@@ -249,7 +249,10 @@ bindings: [{ mac: "${A.mac}", policy: own }]
             await assert.rejects(listTables(kernel, lab.host.namespace, 1_000), { code: 'COMPILER_TIMEOUT' });
             return;
           }
-          const first = runIn(lab.host.namespace, ['nft', 'list', 'ruleset']);
+          const list = () => runIn(lab.host.namespace, ['nft', 'list', 'ruleset']);
+          // The agent makes them when it has nothing else to do.
+          await until('there are counters', () => list().stdout.includes('"macvtap0" counter packets'));
+          const first = list();
           assert.equal(first.status, 0);
           assert.match(first.stdout, /flags owner\n/);
           const unowned = withoutOwner(first.stdout);
