@@ -29,8 +29,10 @@ async function withEachOpen(folder: string, action: (path: string) => Promise<vo
   }
 }
 
+/** Without what has been counted, which the host's own frames change. */
 function ruleset(lab: Lab): string {
-  return runIn(lab.host.namespace, ['nft', 'list', 'ruleset']).stdout;
+  const { stdout } = runIn(lab.host.namespace, ['nft', 'list', 'ruleset']);
+  return stdout.replaceAll(/^\t\telements = \{ .* counter packets .*\n/gm, '');
 }
 
 describe('a file that others can write', () => {
