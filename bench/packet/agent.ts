@@ -7,6 +7,7 @@ import { readMarks, readShared } from '#src/agent/shared-state.js';
 import { loadConfiguration } from '#src/config/load.js';
 import type { Lab } from '#src/demo/lab.js';
 import { linuxKernel } from '#src/kernel/linux.js';
+import type { NetlinkSocket } from '#src/kernel/socket.js';
 import { NETLINK_NETFILTER } from '#src/netlink/constants.js';
 import { membersOf } from '#src/policy/membership.js';
 import { memberSegment } from '#src/program/member.js';
@@ -41,18 +42,21 @@ const LONGEST_WAIT_MS = 10_000;
 /** Far from any index that a link is given here. */
 const FIRST_FOREIGN_INDEX = 1_000_000;
 
-/** Starts the agent for a device that is there, and admits others that are not, as if they were. */
+/** Has the agent filter a device that is there, and admits others that are not, as if they were. */
 export async function startAgent(
   lab: Lab,
   { name, index }: Device & { index: number },
   folder: string,
   { devices, policies }: { devices: number; policies: number },
-): Promise<() => Promise<void>> {
+): Promise<undefined> {
   const file = join(folder, `${name}.yaml`);
   writeFileSync(file, configuration(policies));
   const agent = await Agent.start(loadConfiguration(file), { namespace: lab.host.namespace });
   const netfilter = linuxKernel().openSocket({ protocol: NETLINK_NETFILTER, namespace: lab.host.namespace });
   try {
+    await countersMade(netfilter, index);
+    // It would take away what is of no device. What filters stays.
+    await agent.stop();
     const policy = {
       mark: readMarks(netfilter).get(POLICY) ?? 0,
       facts: [],
@@ -66,18 +70,18 @@ export async function startAgent(
     for (let at = 0; at < members.length; at += 500) {
       new Committer(netfilter).transact([memberSegment('join', members.slice(at, at + 500))]);
     }
-    // What counts the device's frames is made when the agent has nothing else to do.
-    const end = performance.now() + LONGEST_WAIT_MS;
-    while (
-      readShared(netfilter)
-        ?.counted.get(index)
-        ?.every(({ set }) => set !== 'egress.admitted') !== false
-    ) {
-      if (performance.now() > end) throw new Error('the agent has made no counters');
-      await sleep(50);
-    }
   } finally {
     netfilter.close();
   }
-  return () => agent.stop();
+}
+
+/** Waits for what the agent makes when it has nothing else to do. */
+async function countersMade(netfilter: NetlinkSocket, index: number): Promise<void> {
+  const isMade = () =>
+    readShared(netfilter)
+      ?.counted.get(index)
+      ?.some(({ set }) => set === 'egress.admitted') === true;
+  for (const end = performance.now() + LONGEST_WAIT_MS; !isMade(); await sleep(50)) {
+    if (performance.now() > end) throw new Error('the agent has made no counters');
+  }
 }

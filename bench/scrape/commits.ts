@@ -10,6 +10,8 @@ import { type Crowd, numberedDevice } from '../crowd.js';
 
 /** Only a failure reaches it. */
 const DEADLINE_MS = 20_000;
+/** Between two of the transactions that the agent sends by itself is less. */
+const QUIET_MS = 2_000;
 const NO_WAKER = -1;
 const BUFFER = 8 << 20;
 
@@ -30,6 +32,17 @@ export class Commits {
       groups: [NFNLGRP_NFTABLES],
       receiveBuffer: BUFFER,
     });
+    // What the agent still has to do for the devices that are there is nobody's attachment.
+    const isQuiet = () => !this.#kernel.wait([this.#socket], NO_WAKER, QUIET_MS).sockets[0];
+    for (const end = performance.now() + DEADLINE_MS; !isQuiet() && performance.now() < end; ) this.#drain();
+  }
+
+  #drain(): void {
+    try {
+      while (this.#socket.receive());
+    } catch (error) {
+      if (!isKernelError(error, 'ENOBUFS')) throw error;
+    }
   }
 
   /** Makes one more device and takes it away. @returns nanoseconds from when it was there to the commit of its filter. */
