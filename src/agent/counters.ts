@@ -4,6 +4,8 @@ import { HOST_LITTLE_ENDIAN, viewOf } from '../netlink/bytes.js';
 import type { Message } from '../netlink/message.js';
 import {
   NFT_MSG_NEWSETELEM,
+  NFTA_COUNTER_BYTES,
+  NFTA_COUNTER_PACKETS,
   NFTA_DATA_VALUE,
   NFTA_EXPR_DATA,
   NFTA_SET_ELEM_EXPR,
@@ -12,10 +14,6 @@ import {
 } from '../nftables/constants.js';
 import { parseNftablesMessage } from '../nftables/message.js';
 import { dumpSet } from './shared-state.js';
-
-/** enum nft_counter_attributes. */
-const NFTA_COUNTER_BYTES = 1;
-const NFTA_COUNTER_PACKETS = 2;
 
 /** Frames and their bytes. */
 export interface Count {

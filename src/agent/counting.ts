@@ -1,6 +1,6 @@
 import { TapwallError } from '../error.js';
-import { ADMITTED_SETS } from '../policy/membership.js';
 import { indexSegment } from '../program/member.js';
+import { admittedSets } from './admitted-sets.js';
 import type { Committer } from './committer.js';
 import type { Device } from './device.js';
 import type { Plan } from './plan.js';
@@ -42,9 +42,9 @@ export class Counting {
 
   /** Remembers those of some devices that have none. To be called when they have been dealt with. */
   note(devices: Iterable<Device>): void {
+    const now = this.#now();
     for (const device of devices) {
       if (device.hasCounters || !device.admission.admits) continue;
-      const now = this.#now();
       if (this.#waiting.size === 0) this.#since = now;
       this.#waiting.add(device);
       this.#dueAt = Math.min(now + PAUSE_MS, this.#since + LONGEST_MS);
@@ -63,11 +63,11 @@ export class Counting {
       this.#waiting.delete(device);
       if (devices.get(device.link.index) === device && device.admission.admits) some.push(device);
     }
-    const sets = setsOf(plan);
+    const { made } = admittedSets(plan);
     this.#dueAt = this.#waiting.size > 0 ? this.#now() + PAUSE_MS : Number.POSITIVE_INFINITY;
-    if (some.length === 0 || sets.length === 0) return undefined;
+    if (some.length === 0 || made.length === 0) return undefined;
     try {
-      committer.transact(some.map(({ link }) => indexSegment('join', sets, link.index)));
+      committer.transact(some.map(({ link }) => indexSegment('join', made, link.index)));
     } catch (error) {
       if (!(error instanceof TapwallError)) throw error;
       this.#waiting.clear();
@@ -77,16 +77,4 @@ export class Counting {
     for (const device of some) device.hasCounters = true;
     return undefined;
   }
-}
-
-const known = new WeakMap<readonly string[], readonly string[]>();
-
-/** One list for a plan, since its messages are kept by it. */
-export function setsOf({ counters }: Pick<Plan, 'counters'>): readonly string[] {
-  let sets = known.get(counters);
-  if (!sets) {
-    sets = Object.values(ADMITTED_SETS).filter((set) => counters.includes(set));
-    known.set(counters, sets);
-  }
-  return sets;
 }

@@ -5,14 +5,7 @@ import type { Link } from '../links/link.js';
 import { findLink, listLinks } from '../links/query.js';
 import { NETLINK_NETFILTER, NETLINK_ROUTE } from '../netlink/constants.js';
 import { encodeTransaction, type Segment, transactionLength } from '../nftables/transaction.js';
-import {
-  ADMITTED_SETS,
-  BY_HAND_MARK,
-  CLOSED_MARK,
-  DEVICE_POLICY,
-  EARLY_SETS,
-  policyMember,
-} from '../policy/membership.js';
+import { BY_HAND_MARK, CLOSED_MARK, DEVICE_POLICY, policyMember } from '../policy/membership.js';
 import { readAssignedMac } from '../program/assigned-mac.js';
 import { attachSegment, detachSegment } from '../program/attach.js';
 import { SHARED_TABLE } from '../program/blueprint.js';
@@ -20,6 +13,7 @@ import { indexSegment, memberSegment } from '../program/member.js';
 import { deviceTableName } from '../program/name.js';
 import type { Program } from '../program/program.js';
 import { encodeDeviceRecord, readToldFacts } from '../program/told-facts.js';
+import { admittedSets } from './admitted-sets.js';
 import { type Attachment, attachmentsIn, readTables } from './attachment.js';
 import { checkOwners } from './ownership.js';
 import { readShared } from './shared-state.js';
@@ -123,10 +117,8 @@ export class Hand {
       if (leave.length > 0) segments.push(memberSegment('leave', leave));
       if (join.length > 0) segments.push(memberSegment('join', join));
       // Its own tables begin to count what passes them with 0; so must what the door lets through to them.
-      const counting = [...Object.values(ADMITTED_SETS), ...Object.values(EARLY_SETS)].filter((set) =>
-        shared.inventory.sets.has(set),
-      );
-      for (const kind of ['join', 'leave'] as const) segments.push(indexSegment(kind, counting, link.index));
+      const { all } = admittedSets({ counters: [...shared.inventory.sets.keys()] });
+      for (const kind of ['join', 'leave'] as const) segments.push(indexSegment(kind, all, link.index));
     }
     const start = process.hrtime.bigint();
     const messages = this.#commit(segments);

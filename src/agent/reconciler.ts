@@ -5,10 +5,10 @@ import { ListedAdmission } from '../program/admission.js';
 import { isNoChange } from '../program/change.js';
 import type { Meanwhile } from '../program/hook.js';
 import type { Member } from '../program/member.js';
+import { admittedSets } from './admitted-sets.js';
 import { type Attachment, attachmentsIn, readTables } from './attachment.js';
 import type { Channel } from './channel.js';
 import { isStale } from './committer.js';
-import { setsOf } from './counting.js';
 import { adoptMembers, adoptTables, type Device, isRefused, newDevice } from './device.js';
 import { type DoorState, movesHooks } from './door.js';
 import { readGeneration } from './generation.js';
@@ -179,6 +179,7 @@ export class Reconciler {
     attachments: Map<number, Attachment>,
   ): { gone: Device[]; stale: Set<number>; fresh: Set<Device> } {
     const keeper = this.#keeper;
+    const { made } = admittedSets(keeper.plan);
     const fresh = new Set<Device>();
     keeper.roster.reset(state.counts);
     const present = new Map(macvtaps.map((link) => [link.index, link]));
@@ -208,7 +209,7 @@ export class Reconciler {
       device.hooks = state.hooks.get(link.index) ?? new Map();
       const counted = state.counted.get(link.index);
       device.isCounted = counted !== undefined;
-      device.hasCounters = setsOf(keeper.plan).every((set) => counted?.some((one) => one.set === set));
+      device.hasCounters = made.every((set) => counted?.some((one) => one.set === set));
     }
     const stale = new Set([...state.members.keys(), ...state.counted.keys(), ...attachments.keys()]);
     for (const { link } of gone) stale.add(link.index);

@@ -4,11 +4,11 @@ import { attachSegment, detachSegment } from '../program/attach.js';
 import type { Meanwhile } from '../program/hook.js';
 import { indexSegment } from '../program/member.js';
 import type { Ownership } from '../program/slot.js';
+import { admittedSets } from './admitted-sets.js';
 import type { Device } from './device.js';
 import { type HookMove, type HookOptions, isFirst, planHooks } from './hook-plan.js';
 import type { Plan } from './plan.js';
 import type { Roster } from './roster.js';
-import { countsAdmitted } from './shared-state.js';
 import { admissionSegments, hasProgram, type Target, tablesFor } from './target.js';
 
 /** What brings one device in line: pieces of transactions, and what is so when they are in force. */
@@ -128,21 +128,9 @@ class PlannedStep implements Step {
   }
 }
 
-const admitted = new WeakMap<readonly string[], readonly string[]>();
-
-/** The sets that count what the door lets through. One list for a plan, since its messages are kept by it. */
-function admittedOf({ counters }: Plan): readonly string[] {
-  let sets = admitted.get(counters);
-  if (!sets) {
-    sets = counters.filter(countsAdmitted);
-    admitted.set(counters, sets);
-  }
-  return sets;
-}
-
 /** Has what the door lets through to a device counted anew. */
 function recountSegments(plan: Plan, index: number): Segment[] {
-  return counterSegments({ counters: admittedOf(plan), destroys: plan.destroys }, index);
+  return counterSegments({ counters: admittedSets(plan).all, destroys: plan.destroys }, index);
 }
 
 /** Removes the counters that packets may have made for a device. */

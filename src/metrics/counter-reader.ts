@@ -1,4 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises';
+import { admittedSets } from '../agent/admitted-sets.js';
 import type { CensusLine } from '../agent/census.js';
 import { type Count, readCounters } from '../agent/counters.js';
 import type { VisitNamespace } from '../agent/namespace-directory.js';
@@ -60,11 +61,7 @@ export class CounterReader {
       await this.#readSets(kernel, namespace, first, { sets, ownTables });
       this.#nameDevices(kernel, name, namespace, first);
     });
-    this.traffic.end(
-      ownTables
-        ? [...sets, ...sets.filter((set) => countsAdmitted(set) && !set.endsWith('.early')).map(ofFiles)]
-        : sets,
-    );
+    this.traffic.end(ownTables ? [...sets, ...admittedSets({ counters: sets }).made.map(ofFiles)] : sets);
     this.#fileDrops.end();
     this.#namespaces = present;
     const own = new Set(this.traffic.own);

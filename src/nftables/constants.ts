@@ -128,10 +128,14 @@ export const NFT_SET_CONCAT = 0x80;
 export const NFTA_SET_ELEM_LIST_TABLE = 1;
 export const NFTA_SET_ELEM_LIST_SET = 2;
 export const NFTA_SET_ELEM_LIST_ELEMENTS = 3;
+export const NFTA_SET_ELEM_LIST_SET_ID = 4;
 
 /** enum nft_data_attributes. */
 export const NFTA_DATA_VALUE = 1;
-export const NFTA_SET_ELEM_LIST_SET_ID = 4;
+
+/** enum nft_counter_attributes. */
+export const NFTA_COUNTER_BYTES = 1;
+export const NFTA_COUNTER_PACKETS = 2;
 
 export const NFTA_SET_ELEM_KEY = 1;
 export const NFTA_SET_ELEM_DATA = 2;

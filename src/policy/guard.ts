@@ -4,6 +4,9 @@ import { type FactKind, factMatches, type PrefixLengths } from './fact.js';
 /** `ingress` is to the VM, `egress` from the VM. */
 export type Direction = 'ingress' | 'egress';
 
+/** What the kernel is told of a device's index on each hook: on the other it has none. */
+export const INDEX = { ingress: 'iif', egress: 'oif' } as const;
+
 /** A chain of the shared table, as nft text. */
 export interface GuardChain {
   name: string;

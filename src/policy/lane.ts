@@ -1,4 +1,4 @@
-import type { Direction } from './guard.js';
+import { type Direction, INDEX } from './guard.js';
 import type { PlainMembership } from './membership.js';
 
 /**
@@ -12,8 +12,8 @@ export interface Lane extends PlainMembership {
   /** The type of the set, as nft writes it. */
   type: string;
   comment: string;
-  /** Holds for the frames of the policy's devices. */
-  match: string;
+  /** What of a frame is looked up. */
+  key: string;
 }
 
 export interface LaneOptions {
@@ -27,7 +27,6 @@ export interface LaneOptions {
 }
 
 export function laneOf(policy: string, direction: Direction, { checksMac, mostDevices }: LaneOptions): Lane {
-  const index = direction === 'ingress' ? 'iif' : 'oif';
   if (direction === 'egress' && checksMac) {
     const set = `policy.${policy}.macs`;
     return {
@@ -35,7 +34,7 @@ export function laneOf(policy: string, direction: Direction, { checksMac, mostDe
       withMac: true,
       type: `type iface_index . ether_addr; size ${mostDevices}`,
       comment: `the devices of policy ${policy}, and the MAC of each VM`,
-      match: `${index} . ether saddr @${set}`,
+      key: 'oif . ether saddr',
     };
   }
   const set = `policy.${policy}.devices`;
@@ -43,6 +42,6 @@ export function laneOf(policy: string, direction: Direction, { checksMac, mostDe
     set,
     type: `type iface_index; size ${mostDevices}`,
     comment: `the devices of policy ${policy}`,
-    match: `${index} @${set}`,
+    key: INDEX[direction],
   };
 }

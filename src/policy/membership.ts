@@ -6,6 +6,7 @@ import type { MemberPattern } from '../program/member-template.js';
 import {
   type AssignedFacts,
   type FactKind,
+  type FactPattern,
   factMembers,
   factPatterns,
   macMember,
@@ -64,17 +65,14 @@ export function memberPatterns(
   addresses: readonly AssignedAddress[],
 ): MemberPattern[] {
   return [
-    ...policy.facts.flatMap((kind) =>
-      factPatterns(kind, addresses).map(({ set, source, length }) => ({ set, rest: { source, length } })),
-    ),
+    ...policy.facts.flatMap((kind) => factPatterns(kind, addresses).map(memberPattern)),
     ...policy.limits.map(({ set, expression }) => ({ set, expression })),
-    ...policy.plain.map(({ set, withMac }) => (withMac ? memberWithMac(set) : { set })),
+    ...policy.plain.map(({ set, withMac }) => (withMac ? memberPattern(macPattern(set)) : { set })),
     { set: DEVICE_POLICY, data: host32(policy.mark), keepsMac: true },
   ];
 }
 
-function memberWithMac(set: string): MemberPattern {
-  const { source, length } = macPattern(set);
+function memberPattern({ set, source, length }: FactPattern): MemberPattern {
   return { set, rest: { source, length } };
 }
 
@@ -84,17 +82,9 @@ export function membersOf(device: AssignedFacts & { policy: PolicyMembership }):
   const members: Member[] = [];
   for (const kind of policy.facts) members.push(...factMembers(kind, device));
   for (const { set, expression } of policy.limits) members.push({ set, key: host32(index), expression });
-  members.push(...plainMembers(policy, device));
+  for (const { set, withMac } of policy.plain) {
+    members.push(...(withMac ? macMember(set, device) : [{ set, key: host32(index) }]));
+  }
   members.push(policyMember(index, policy.mark));
   return members;
-}
-
-/** A device without a MAC is in no set that says which it has. */
-export function plainMembers(
-  { plain }: Pick<PolicyMembership, 'plain'>,
-  { index, mac }: Pick<AssignedFacts, 'index' | 'mac'>,
-): Member[] {
-  return plain.flatMap(({ set, withMac }) =>
-    withMac ? macMember(set, { index, mac }) : [{ set, key: host32(index) }],
-  );
 }

@@ -3,7 +3,7 @@ import { SourceError } from '../error.js';
 import { HELD_SET } from '../program/held.js';
 import { checkChainText } from './chain-text.js';
 import { type FactKind, factSets, type PrefixLengths } from './fact.js';
-import { type Direction, guardChains, guardFacts, guardRules } from './guard.js';
+import { type Direction, guardChains, guardFacts, guardRules, INDEX } from './guard.js';
 import { GUARD_NAMES } from './guard-name.js';
 import { type Lane, laneOf, MOST_LANES } from './lane.js';
 import { LIMITS, type LimitReason, limitDefinition, limitExpression, limitMatch, limitSet } from './limit.js';
@@ -85,8 +85,6 @@ const FEWEST_MARKS = 64;
  */
 const FIRST = -(2 ** 31);
 
-/** What the kernel is told of a device's index on each hook: on the other it has none. */
-const INDEX = { ingress: 'iif', egress: 'oif' } as const;
 const WORDS = { ingress: 'to the VM', egress: 'from the VM' } as const;
 
 const HELD_COMMENT = 'an element for each set of the configuration, with a digest of what that holds';
@@ -105,6 +103,10 @@ const FORGET_MARK = 'meta mark set 0';
 
 /** The chains whose final verdicts are the user's, as a pattern that finds the direction. */
 export const POLICY_CHAIN = /^policy\..+\.(ingress|egress)(?:\.rules)?$/;
+
+function chainOf({ name }: Policy, direction: Direction): string {
+  return `policy.${name}.${direction}`;
+}
 
 function countAndAccept(direction: Direction): string {
   return `${INDEX[direction]} @${ADMITTED_SETS[direction]} accept`;
@@ -194,7 +196,7 @@ class Renderer {
 
   #laneSets(policy: Policy): void {
     for (const { set, type, comment } of this.#lanes(policy)) {
-      this.#text.add(`\tset ${set} {`, `\t\t${type}`, `\t\tcomment "${comment}"`, '\t}');
+      this.#set(set, type, comment);
     }
   }
 
@@ -208,8 +210,12 @@ class Renderer {
     for (const { name, type, comment } of facts.flatMap((kind) =>
       factSets(kind, this.#input.prefixLengths, this.#input.mostDevices),
     )) {
-      this.#text.add(`\tset ${name} {`, `\t\t${type}`, `\t\tcomment "${comment}"`, '\t}');
+      this.#set(name, type, comment);
     }
+  }
+
+  #set(name: string, type: string, comment: string): void {
+    this.#text.add(`\tset ${name} {`, `\t\t${type}`, `\t\tcomment "${comment}"`, '\t}');
   }
 
   #chain(name: string, comment: string, rules: readonly string[]): void {
@@ -237,19 +243,10 @@ class Renderer {
       ...limits.map(({ reason }) => reason),
     ];
     for (const limit of limits) {
-      this.#text.add(
-        `\tset ${limitSet(limit)} {`,
-        `\t\ttype iface_index; ${limitDefinition(limit)}`,
-        '\t\tcomment "the limit of each device"',
-        '\t}',
-      );
+      this.#set(limitSet(limit), `type iface_index; ${limitDefinition(limit)}`, 'the limit of each device');
     }
-    this.#text.add(
-      `\tset ${ADMITTED_SETS[direction]} {`,
-      `\t\ttype iface_index; size ${this.#input.mostDevices}; counter`,
-      `\t\tcomment "what passed ${WORDS[direction]}, by device"`,
-      '\t}',
-    );
+    const type = `type iface_index; size ${this.#input.mostDevices}; counter`;
+    this.#set(ADMITTED_SETS[direction], type, `what passed ${WORDS[direction]}, by device`);
     this.#counter(
       EARLY_SETS[direction],
       `what passed ${WORDS[direction]} before there was an element to count it`,
@@ -282,12 +279,7 @@ class Renderer {
   }
 
   #counter(set: string, comment: string): void {
-    this.#text.add(
-      `\tset ${set} {`,
-      '\t\ttype iface_index; size 65535; flags dynamic; counter',
-      `\t\tcomment "${comment}"`,
-      '\t}',
-    );
+    this.#set(set, 'type iface_index; size 65535; flags dynamic; counter', comment);
   }
 
   #dropped(direction: Direction, reason: DropReason): void {
@@ -301,7 +293,7 @@ class Renderer {
 
   #policy(direction: Direction, policy: Policy, plan: Plan): void {
     const { limits } = plan;
-    const name = `policy.${policy.name}.${direction}`;
+    const name = chainOf(policy, direction);
     const own = policy.kind === 'inline' ? { policy, rules: policy[direction] } : undefined;
     const apart = own?.rules && mayReturn(own.policy, own.rules);
     if (own?.rules && apart) {
@@ -331,10 +323,10 @@ class Renderer {
     if (isAdmitted) this.#text.add(`\t\t${countAndAccept(direction)}`);
     this.#text.add(`\t\tgoto ${direction}.${isAdmitted ? 'admit' : 'dropped.policy'}`, '\t}');
     if (!this.#hasLanes) return;
-    const { match, withMac } = this.#lane(policy, direction);
+    const { set, key, withMac } = this.#lane(policy, direction);
     this.#chain(`${name}${BY_MARK}`, `policy ${policy.name}, for frames that its sets do not know`, [
       FORGET_MARK,
-      ...(withMac ? [`${match.replace('@', '!= @')} goto ${direction}.dropped.mac`] : []),
+      ...(withMac ? [`${key} != @${set} goto ${direction}.dropped.mac`] : []),
       `goto ${name}`,
     ]);
   }
@@ -351,16 +343,16 @@ class Renderer {
   #door(direction: Direction): void {
     const map = `policy.${direction}`;
     const { policies } = this.#input;
-    const chainOf = ({ name }: Policy) => `policy.${name}.${direction}`;
     const chains = [
       `${BY_HAND_MARK} : goto ${BY_HAND}.${direction}`,
       ...policies.map(
-        ({ policy, mark }) => `${mark} : goto ${chainOf(policy)}${this.#hasLanes ? BY_MARK : ''}`,
+        ({ policy, mark }) => `${mark} : goto ${chainOf(policy, direction)}${this.#hasLanes ? BY_MARK : ''}`,
       ),
     ];
-    const lanes = this.#hasLanes
-      ? policies.map(({ policy }) => `${this.#lane(policy, direction).match} goto ${chainOf(policy)}`)
-      : [];
+    const lanes = policies.map(({ policy }) => {
+      const { set, key } = this.#lane(policy, direction);
+      return `${key} @${set} goto ${chainOf(policy, direction)}`;
+    });
     this.#text.add(
       `\tmap ${map} {`,
       `\t\ttype mark : verdict; size ${Math.max(FEWEST_MARKS, 2 ** Math.ceil(Math.log2(chains.length)))}`,
@@ -373,7 +365,7 @@ class Renderer {
     // Two statements, with the mark between them: nft 1.0.6 cannot list a lookup in what another lookup found. One rule,
     // so that a device that the map does not know ends it: a mark that a frame came with finds no policy.
     this.#chain(`${direction}.door`, `where every frame ${WORDS[direction]} begins`, [
-      ...lanes,
+      ...(this.#hasLanes ? lanes : []),
       `meta mark set ${INDEX[direction]} map @${DEVICE_POLICY} meta mark vmap @${map}`,
       `goto ${direction}.dropped.unmatched`,
     ]);

@@ -6,6 +6,8 @@ import {
   NF_NETDEV_EGRESS,
   NF_NETDEV_INGRESS,
   NFT_TABLE_F_DORMANT,
+  NFTA_COUNTER_BYTES,
+  NFTA_COUNTER_PACKETS,
 } from '../nftables/constants.js';
 import type { Ruleset } from '../nftables/ruleset.js';
 import { chainComment, encodeUserdata } from '../nftables/userdata.js';
@@ -25,10 +27,6 @@ const PREFIX = 'tapwall.passed.';
  * (nf_hook_entries_grow() of net/netfilter/core.c): this one is made before any of the file's.
  */
 const LAST = 2 ** 31 - 1;
-
-/** enum nft_counter_attributes. */
-const NFTA_COUNTER_BYTES = 1;
-const NFTA_COUNTER_PACKETS = 2;
 
 /** A chain that counts begins with what it is made with, and without these two it does not count. */
 const NOTHING_COUNTED: Attribute[] = [

@@ -1,7 +1,7 @@
 /** The elements in which is counted what passes: made when there is nothing else to do, for devices that are admitted. */
 import assert from 'node:assert/strict';
 import { indexesBySet } from './state.js';
-import { inlineSettings, operations, Rig, underEach } from './support.js';
+import { type Case, inlineSettings, operations, Rig, underEach } from './support.js';
 
 const MAIN = ['ingress.admitted', 'egress.admitted'];
 
@@ -11,43 +11,49 @@ function counting(rig: Rig): number[][] {
   return MAIN.map((set) => [...(sets.get(set) ?? [])].sort((a, b) => a - b));
 }
 
+/** A loop whose clock the test sets. */
+function startedBy(the: Case, clock: { now: number }): Rig {
+  const rig = new Rig(the.guardAll(), the.kernel(), undefined, () => clock.now);
+  rig.start();
+  return rig;
+}
+
 underEach(
   'they are made half a second after the last device has come, many at a time, and once',
   (the) => {
-    let now = 0;
-    const rig = new Rig(the.guardAll(), the.kernel(), undefined, () => now);
-    rig.start();
+    const clock = { now: 0 };
+    const rig = startedBy(the, clock);
     for (let number = 0; number < 149; number++) rig.addDevice(`macvtap${number}`);
     rig.step();
-    now = 400;
+    clock.now = 400;
     rig.addDevice('macvtap149');
     rig.step();
-    now = 899;
+    clock.now = 899;
     rig.transactions();
     rig.step();
     assert.deepEqual([rig.transactions(), counting(rig)], [[], [[], []]]);
     assert.equal(rig.loop.untilDue, 1);
-    now = 900;
+    clock.now = 900;
     rig.step();
     const [first, ...more] = rig.transactions();
     assert.ok(first);
     assert.deepEqual([operations(first).length, more.length], [2 * 128, 0]);
-    now = 1_400;
+    clock.now = 1_400;
     rig.step();
     const all = Array.from({ length: 150 }, (_, at) => at + 2);
     assert.deepEqual(counting(rig), [all, all]);
     rig.transactions();
-    now = 10_000;
+    clock.now = 10_000;
     rig.step();
     rig.reload(the.guardAll());
     rig.step();
-    now = 20_000;
+    clock.now = 20_000;
     rig.step();
     assert.deepEqual(rig.transactions(), []);
     // Nor by the next agent, which finds them.
-    const next = new Rig(the.guardAll(), rig.kernel, undefined, () => now);
+    const next = new Rig(the.guardAll(), rig.kernel, undefined, () => clock.now);
     next.start();
-    now = 30_000;
+    clock.now = 30_000;
     next.step();
     assert.deepEqual(next.transactions(), []);
     assert.deepEqual(rig.kernel.refusals, []);
@@ -58,11 +64,10 @@ underEach(
 underEach(
   'they are made even if devices come all the time',
   (the) => {
-    let now = 0;
-    const rig = new Rig(the.guardAll(), the.kernel(), undefined, () => now);
-    rig.start();
-    for (now = 0; now < 10_000; now += 400) {
-      rig.addDevice(`macvtap${now / 400}`);
+    const clock = { now: 0 };
+    const rig = startedBy(the, clock);
+    for (clock.now = 0; clock.now < 10_000; clock.now += 400) {
+      rig.addDevice(`macvtap${clock.now / 400}`);
       rig.step();
       rig.step();
     }
@@ -74,15 +79,14 @@ underEach(
 );
 
 underEach('a device that is gone by then, or that nothing admits, has none', (the) => {
-  let now = 0;
-  const rig = new Rig(the.guardAll(), the.kernel(), undefined, () => now);
-  rig.start();
+  const clock = { now: 0 };
+  const rig = startedBy(the, clock);
   rig.addDevice('macvtap0');
   rig.addDevice('macvtap1');
   rig.step();
   rig.kernel.removeLink('macvtap0');
   rig.step();
-  now = 1_000;
+  clock.now = 1_000;
   rig.step();
   assert.deepEqual(counting(rig), [[3], [3]]);
   rig.kernel.removeLink('macvtap1');
@@ -93,13 +97,12 @@ underEach('a device that is gone by then, or that nothing admits, has none', (th
 underEach(
   'that they cannot be made is told, and counts nothing less',
   (the) => {
-    let now = 0;
-    const rig = new Rig(the.guardAll(), the.kernel(), undefined, () => now);
-    rig.start();
+    const clock = { now: 0 };
+    const rig = startedBy(the, clock);
     rig.addDevice('macvtap0');
     rig.step();
     rig.events();
-    now = 1_000;
+    clock.now = 1_000;
     rig.kernel.refuseNext(12);
     rig.step();
     const [warning, ...more] = rig.events();

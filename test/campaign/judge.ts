@@ -107,6 +107,11 @@ function linkLocal(mac: string): string {
   );
 }
 
+/** Whether frames find their policy by sets of its devices. */
+function hasLanes({ policies }: Rules): boolean {
+  return policies.length <= 4;
+}
+
 /** What a set should have for a guest, keys without their headers. */
 function factsOf(rules: Rules, guest: Guest): Map<string, string[]> {
   const verdict = verdictOf(rules, guest);
@@ -116,7 +121,7 @@ function factsOf(rules: Rules, guest: Guest): Map<string, string[]> {
   const mac = guest.macId === undefined ? guest.mac : macOf(guest.macId);
   const guards = rules.guards[verdict.policy];
   const assigned = [`${index}${mac.replaceAll(':', '')}0000`];
-  const hasLane = rules.policies.length <= 4;
+  const hasLane = hasLanes(rules);
   if (hasLane) facts.set(`policy.${verdict.policy}.devices`, [index]);
   // No other guard of the campaign's compares MACs.
   if (guards.includes('mac')) {
@@ -257,7 +262,7 @@ export class Judge {
     }
     const wanted: string[] = [];
     // Where policies have lanes, marks lead to them in a roundabout way.
-    const byMark = this.#rules.policies.length <= 4 ? '.marked' : '';
+    const byMark = hasLanes(this.#rules) ? '.marked' : '';
     for (const guest of covered.values()) {
       const policy = verdictOf(this.#rules, guest)?.policy;
       if (policy) {

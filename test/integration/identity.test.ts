@@ -3,16 +3,12 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { listAttachments } from '#src/agent/attachment.js';
 import { readShared } from '#src/agent/shared-state.js';
-import { statusIn } from '#src/agent/status.js';
 import type { Lab } from '#src/demo/lab.js';
-import type { NamespaceHandle } from '#src/kernel/kernel.js';
-import { IFLA_NET_NS_FD } from '#src/links/constants.js';
 import { listLinks } from '#src/links/query.js';
-import { deleteLink, renameLink } from '#src/links/request.js';
-import { leaf } from '#src/netlink/attribute.js';
-import { host32 } from '#src/netlink/bytes.js';
+import { deleteLink } from '#src/links/request.js';
 import { NETLINK_NETFILTER } from '#src/netlink/constants.js';
 import { GUARD, PLACEMENTS, withAgent } from '../support/agent.js';
+import { deviceStates, moveLink } from '../support/devices.js';
 import { kernel, runIn, withLab } from '../support/host.js';
 import { fates, packet, passes, until } from '../support/station.js';
 
@@ -38,11 +34,7 @@ function ip(lab: Lab, ...words: string[]): void {
   assert.equal(status, 0, `ip ${words.join(' ')}: ${stderr}`);
 }
 
-function devices(lab: Lab): string[] {
-  return statusIn(kernel, lab.host.namespace).devices.map(
-    ({ device, state, policy = '-' }) => `${device} ${state} ${policy}`,
-  );
-}
+const devices = ({ host }: Lab) => deviceStates(host);
 
 async function become(lab: Lab, ...wanted: string[]): Promise<void> {
   const rest = wanted.length === 0 ? 'no device' : '';
@@ -63,11 +55,6 @@ function leftovers({ host }: Lab): string[] {
   } finally {
     netfilter.close();
   }
-}
-
-function move(from: Lab['host'], index: number, to: NamespaceHandle): void {
-  const attributes = [leaf(IFLA_NET_NS_FD, host32(to.fd))];
-  from.route.request({ ...renameLink(index, ''), attributes }, 'the move');
 }
 
 for (const placement of PLACEMENTS)
@@ -138,13 +125,12 @@ for (const placement of PLACEMENTS)
         const elsewhere = kernel.createNamespace();
         const route = kernel.openSocket({ protocol: 0, namespace: elsewhere });
         await start(lab, async ({ log }) => {
-          for (const { index } of [a, b]) move(lab.host, index, elsewhere);
+          for (const { index } of [a, b]) moveLink(lab.host, index, elsewhere);
           await until('both are gone', () => log.of('detached').length === 2);
           assert.deepEqual([devices(lab), leftovers(lab)], [[], []]);
           for (const { name, index } of listLinks(route)) {
             if (!name.startsWith('macvtap')) continue;
-            const attributes = [leaf(IFLA_NET_NS_FD, host32(lab.host.namespace.fd))];
-            route.request({ ...renameLink(index, ''), attributes }, 'the move back');
+            moveLink({ route }, index, lab.host.namespace);
           }
           await become(lab, 'macvtap0 attached lan', 'macvtap1 attached own');
           for (const { name } of [a, b]) lab.setUp(lab.host.link(name).index);

@@ -9,6 +9,7 @@ import { NETLINK_NETFILTER } from '#src/netlink/constants.js';
 import { MOST_LANES } from '#src/policy/lane.js';
 import { PLACEMENTS, withAgent } from '../support/agent.js';
 import { loadNft } from '../support/door.js';
+import { Flood } from '../support/flood.js';
 import { kernel, runIn, withLab } from '../support/host.js';
 import { fates, packet, until } from '../support/station.js';
 
@@ -28,44 +29,6 @@ ${policies.slice(0, 2).join('')}  lan:
     default: accept
 ${policies.slice(2).join('')}bindings: [{ mac: "${GUEST.mac}", policy: lan }]
 `;
-}
-
-/** What is forbidden, without a pause. */
-class Flood {
-  sent = 0;
-  passed = 0;
-  #isOn = true;
-  readonly #done: Promise<void>;
-
-  constructor(guest: Tap, world: Tap) {
-    while (guest.receive() || world.receive());
-    this.#done = this.#send(guest, world);
-  }
-
-  async stop(): Promise<void> {
-    this.#isOn = false;
-    await this.#done;
-  }
-
-  async #send(guest: Tap, world: Tap): Promise<void> {
-    const frames = [
-      packet(guest, world, { destination: '192.168.7.7' }).frame,
-      spoofed(world),
-      packet(world, guest, { source: '192.168.7.7' }).frame,
-    ];
-    while (this.#isOn) {
-      for (let burst = 0; burst < 30; burst++) {
-        for (const [at, frame] of frames.entries()) (at < 2 ? guest : world).send(frame);
-        this.sent += frames.length;
-      }
-      for (const tap of [guest, world]) {
-        for (let frame = tap.receive(); frame; frame = tap.receive()) {
-          if (frame.includes('<test-frame-')) this.passed++;
-        }
-      }
-      await new Promise(setImmediate);
-    }
-  }
 }
 
 function spoofed(world: Tap): Buffer {
@@ -90,7 +53,14 @@ for (const placement of PLACEMENTS) {
           async ({ reload }) => {
             let admitted = 0;
             for (const others of [MOST_LANES - 1, MOST_LANES, 0, MOST_LANES + 3, MOST_LANES - 1]) {
-              const flood = new Flood(guest, world);
+              const flood = new Flood(
+                [guest, world],
+                [
+                  packet(guest, world, { destination: '192.168.7.7' }),
+                  { from: guest, frame: spoofed(world) },
+                  packet(world, guest, { source: '192.168.7.7' }),
+                ],
+              );
               await reload(configuration(others));
               await until('many were sent', () => flood.sent > 300);
               await flood.stop();

@@ -3,31 +3,18 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Agent } from '#src/agent/agent.js';
 import { readShared } from '#src/agent/shared-state.js';
-import { statusIn } from '#src/agent/status.js';
 import { createConfiguration } from '#src/config/object.js';
 import type { Lab } from '#src/demo/lab.js';
-import { findLink } from '#src/links/query.js';
-import { renameLink, setLinkUp } from '#src/links/request.js';
-import { leaf } from '#src/netlink/attribute.js';
-import { host32 } from '#src/netlink/bytes.js';
-import { NETLINK_NETFILTER, NETLINK_ROUTE } from '#src/netlink/constants.js';
+import { NETLINK_NETFILTER } from '#src/netlink/constants.js';
 import { PLACEMENTS } from '../support/agent.js';
+import { deviceStates, moveLink } from '../support/devices.js';
 import { kernel, withLab } from '../support/host.js';
 import { NamedNamespaces } from '../support/named-namespaces.js';
 import { EventLog, fates, packet, until } from '../support/station.js';
 
-/** Of linux/if_link.h: the descriptor of the network namespace that a link goes to. */
-const IFLA_NET_NS_FD = 28;
-
 const KNOWN = { name: 'macvtap0', mac: '52:54:00:00:00:0a' };
 const STRANGE = { name: 'macvtap1', mac: '52:54:00:00:00:0b' };
 const LAN = { destination: '192.168.7.7' };
-
-function states(lab: Lab): string[] {
-  return statusIn(kernel, lab.host.namespace).devices.map(
-    ({ device, state, policy = '-' }) => `${device} ${state} ${policy}`,
-  );
-}
 
 /** How many elements and counters devices have in a namespace. */
 function remains(lab: Lab): number {
@@ -41,18 +28,8 @@ function remains(lab: Lab): number {
 }
 
 function move(name: string, from: Lab, to: Lab): void {
-  const [there, here] = [to, from].map(({ host }) =>
-    kernel.openSocket({ protocol: NETLINK_ROUTE, namespace: host.namespace }),
-  );
-  assert.ok(there && here);
-  try {
-    const attributes = [leaf(IFLA_NET_NS_FD, host32(to.host.namespace.fd))];
-    here.request({ ...renameLink(findLink(here, { name })?.index ?? 0, ''), attributes }, 'the move');
-    there.request(setLinkUp(findLink(there, { name })?.index ?? 0), 'RTM_SETLINK');
-  } finally {
-    here.close();
-    there.close();
-  }
+  moveLink(from.host, from.host.link(name).index, to.host.namespace);
+  to.setUp(to.host.link(name).index);
 }
 
 for (const placement of PLACEMENTS) {
@@ -81,14 +58,14 @@ for (const placement of PLACEMENTS) {
           const agent = await Agent.start(configuration, { namespace: own.host.namespace }, log.add);
           try {
             for (let times = 0; times < 2; times++) {
-              await until('both are the own namespace’s', () => states(own).length === 2);
+              await until('both are the own namespace’s', () => deviceStates(own.host).length === 2);
               await until('both have its policy', () =>
-                states(own).every((state) => state.endsWith('attached lan')),
+                deviceStates(own.host).every((state) => state.endsWith('attached lan')),
               );
               assert.deepEqual(await fates(shots()), [true, false, true, false]);
               for (const { name } of [KNOWN, STRANGE]) move(name, own, other);
               await until('both are behind the other’s door', () => {
-                return states(other).sort().join() === 'macvtap0 attached open,macvtap1 closed -';
+                return deviceStates(other.host).sort().join() === 'macvtap0 attached open,macvtap1 closed -';
               });
               assert.deepEqual(await fates(shots()), [true, true, false, false]);
               await until('nothing is left of them', () => remains(own) === 0);

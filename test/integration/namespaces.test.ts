@@ -4,7 +4,6 @@ import { readdirSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { Agent } from '#src/agent/agent.js';
 import { readTables } from '#src/agent/attachment.js';
-import { statusIn } from '#src/agent/status.js';
 import { createConfiguration } from '#src/config/object.js';
 import type { ConfigurationObject } from '#src/config/whole-schema.js';
 import type { Lab } from '#src/demo/lab.js';
@@ -13,6 +12,7 @@ import { listLinks } from '#src/links/query.js';
 import { newLink } from '#src/links/request.js';
 import { NETLINK_NETFILTER, NETLINK_ROUTE } from '#src/netlink/constants.js';
 import { PLACEMENTS } from '../support/agent.js';
+import { deviceStates } from '../support/devices.js';
 import { kernel, openLab, runIn } from '../support/host.js';
 import { NamedNamespaces } from '../support/named-namespaces.js';
 import { EventLog, fates, packet, passes, until } from '../support/station.js';
@@ -59,12 +59,6 @@ async function serve(
   } finally {
     await agent.stop();
   }
-}
-
-function states({ namespace }: { namespace: NamespaceHandle }): string[] {
-  return statusIn(kernel, namespace).devices.map(
-    ({ device, state, policy = '-' }) => `${device} ${state} ${policy}`,
-  );
 }
 
 const attachedIn = ({ log }: Serving, namespace: string) =>
@@ -126,7 +120,7 @@ for (const placement of PLACEMENTS)
           await until('it is attached', () => attachedIn({ agent, log }, nameB).includes('macvtap7'));
           assert.equal(await passes(packet(late, b.world(), LAN)), true);
         });
-        for (const lab of [own, a]) assert.deepEqual(states(lab.host), ['macvtap0 attached lan']);
+        for (const lab of [own, a]) assert.deepEqual(deviceStates(lab.host), ['macvtap0 attached lan']);
       });
     });
   });
@@ -201,7 +195,7 @@ describe('a namespace', () => {
         b.addMacvtap({ name: 'macvtap3', mac: '52:54:00:00:00:03' });
         a.addMacvtap({ name: 'macvtap3', mac: '52:54:00:00:00:03' });
         await log.attached('macvtap3');
-        assert.deepEqual(states(a.host)[1], 'macvtap3 closed -');
+        assert.deepEqual(deviceStates(a.host)[1], 'macvtap3 closed -');
       });
     });
   });
